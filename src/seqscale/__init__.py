@@ -1,0 +1,1 @@
+"""seqscale measures how a sequence layer scales with sequence length."""

@@ -1,0 +1,1 @@
+"""WHO runs the cells: local workers."""

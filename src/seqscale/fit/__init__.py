@@ -1,0 +1,1 @@
+"""LAWS: arrays in, fits out; knows nothing of the store."""

@@ -1,0 +1,1 @@
+"""The teaching program "Why recurrence struggles at scale", replayed."""

@@ -1,0 +1,1 @@
+"""WHAT is studied: one file per layer; `catalogue` names them without importing torch."""

@@ -1,0 +1,1 @@
+"""WHICH claims, at which size."""

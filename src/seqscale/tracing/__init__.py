@@ -1,0 +1,1 @@
+"""WITHOUT RUNNING: exact counts of any module from its operation graph."""

@@ -1,0 +1,122 @@
+"""Every number that seqscale stores has a registered quantity: unit, range and how it is written for a person."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def format_seconds(value: float) -> str:
+    """Write seconds with three significant digits: 1.23 ms, 45.6 us."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if abs(value) >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value / 1e-9:.3g} ns"
+
+
+def format_bytes(value: float) -> str:
+    """Write bytes in decimal units, as the kata does: 40.96 MB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(value) >= scale:
+            return f"{value / scale:.4g} {unit}"
+    return f"{value:.0f} B"
+
+
+def format_count(value: float) -> str:
+    """Write a count with thousands separators, large ones in powers of ten."""
+    return f"{value:,.0f}" if abs(value) < 1e7 else f"{value:.3g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What a stored number means.
+
+    Attributes:
+        name: the word used in code, store, command line and report.
+        unit: its unit, as written in JSON and on axes.
+        formatter: value -> text for a person, unit included.
+        low: the smallest value that can be.
+        whole: whether only whole numbers can be.
+        meaning: one line for `seqscale list` and for tables.
+    """
+
+    name: str
+    unit: str
+    formatter: Callable[[float], str]
+    low: float
+    whole: bool
+    meaning: str
+
+    def check(self, value: float) -> None:
+        """Raise ValueError when `value` cannot be a value of this quantity."""
+        if not math.isfinite(value) or value < self.low or (self.whole and value != int(value)):
+            kind = "a whole number" if self.whole else "a number"
+            raise ValueError(f"{self.name}={value!r}: must be {kind} >= {self.low:g}, in {self.unit}")
+
+
+QUANTITIES = {
+    q.name: q
+    for q in (
+        Quantity("time", "s", format_seconds, 0.0, False, "wall time of one call"),
+        Quantity("first_call_time", "s", format_seconds, 0.0, False, "wall time of the first call, kept apart"),
+        Quantity("work", "flop", format_count, 0, True, "floating-point operations, counted on the operation graph"),
+        Quantity(
+            "saved_bytes",
+            "B",
+            format_bytes,
+            0,
+            True,
+            "what autograd keeps for the backward pass, parameters and input apart",
+        ),
+        Quantity(
+            "predicted_peak_bytes", "B", format_bytes, 0, True, "largest sum of live tensors, predicted without running"
+        ),
+        Quantity(
+            "measured_peak_bytes",
+            "B",
+            format_bytes,
+            0,
+            True,
+            "growth of the process's (or the GPU's) memory peak while running",
+        ),
+        Quantity(
+            "node_bytes",
+            "B",
+            format_bytes,
+            0,
+            True,
+            "host memory of autograd's own nodes: calibrated bytes per node times nodes",
+        ),
+        Quantity(
+            "unexplained_bytes", "B", format_bytes, -math.inf, True, "measured peak less predicted peak less node bytes"
+        ),
+        Quantity("graph_nodes", "nodes", format_count, 0, True, "autograd nodes that one forward pass builds"),
+        Quantity(
+            "state_elements",
+            "elements",
+            format_count,
+            0,
+            True,
+            "numbers that must be carried to the next step, by the layer's own law",
+        ),
+        Quantity(
+            "state_bytes",
+            "B",
+            format_bytes,
+            0,
+            True,
+            "bytes that are carried to the next step, read off the state itself",
+        ),
+    )
+}
+
+
+def quantity(name: str) -> Quantity:
+    """Return the registered quantity; KeyError for one that nobody registered."""
+    return QUANTITIES[name]
+
+
+def format_value(name: str, value: float) -> str:
+    """Write a value of the named quantity for a person, unit included."""
+    return QUANTITIES[name].formatter(value)

@@ -1,0 +1,159 @@
+"""What a claim is, and what a judgement of it says."""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from seqscale.records import Cell, LayerSpec, Question, Table
+from seqscale.units import quantity
+
+
+class Verdict(enum.Enum):
+    """The three things that measurements can say of a claim."""
+
+    supported = "the measurements support the sentence within its scope"
+    contradicted = "the measurements contradict the sentence within its scope"
+    undecided = "the measurements do not decide"
+
+
+class Reason(enum.Enum):
+    """Why a verdict is undecided. The value is the cause; `cure` says what would decide it."""
+
+    budget = "cells that the claim needs were not measured"
+    noise = "the interval straddles the bound"
+    instrument = "the instrument failed its own check"
+    unanswerable = "the layer cannot run the cells that the claim needs"
+
+    @property
+    def cure(self) -> str:
+        """One sentence: what would decide it."""
+        return {
+            Reason.budget: "run --until this claim.",
+            Reason.noise: "run --until this claim, or close what else runs on the machine.",
+            Reason.instrument: "the evidence names the check that failed.",
+            Reason.unanswerable: "the cells' outcomes say why.",
+        }[self]
+
+
+class Kind(enum.Enum):
+    """How a claim generalises, and so which rule judges it (average, equivalence or universal)."""
+
+    average = "supported if the 95 % interval lies beyond delta"
+    equivalence = "supported if the 90 % interval lies within delta; contradicted if the 95 % interval lies outside"
+    universal = "one cell that is clearly on the wrong side contradicts it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One measured point of a curve with its 95 % interval (low = high = y for an exact count)."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A measured curve and the law fitted to it: all that a figure and the table behind it need.
+
+    Attributes:
+        label: what is drawn ("gru/library forward").
+        quantity: registered quantity on the y axis.
+        x_name: what x counts ("length", "hidden", "width").
+        points: measured, x rising.
+        law: the fitted law as (x, y) pairs at the measured x; empty where none was fitted. Residuals are y / law - 1.
+        law_text: the law in words ("8.1e-05 + 1.6e-05 T^1.00 [0.98, 1.02]"), or why there is none.
+        exact: counts, drawn without a band.
+    """
+
+    label: str
+    quantity: str
+    x_name: str
+    points: tuple[CurvePoint, ...]
+    law: tuple[tuple[float, float], ...]
+    law_text: str
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        quantity(self.quantity)
+        if not self.points:
+            raise ValueError(f"curve {self.label}: it needs at least one point")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a claim says of one layer computed by one algorithm.
+
+    Attributes:
+        claim, takeaway, layer, algorithm: what was asked.
+        verdict, reason: reason is given exactly when the verdict is undecided.
+        statement: the sentence with its numbers, for a person.
+        headline: one short figure for the first page ("T^1.00 [0.98, 1.02]").
+        scope: where it holds (lengths, width, batch, dtype, device, threads, machine).
+        evidence: numbers and checks behind it, JSON-ready; every number sits beside its unit.
+        curves: what the figure draws.
+        missing: cells that were not measured (budget) or have another outcome than ok.
+    """
+
+    claim: str
+    takeaway: int
+    layer: str
+    algorithm: str
+    verdict: Verdict
+    reason: Reason | None
+    statement: str
+    headline: str
+    scope: Mapping[str, Any]
+    evidence: Mapping[str, Any]
+    curves: tuple[Curve, ...] = ()
+    missing: tuple[Cell, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.verdict is Verdict.undecided) != (self.reason is not None):
+            raise ValueError(f"{self.claim}: an undecided verdict needs a reason, and only an undecided one")
+
+    def record(self) -> dict[str, Any]:
+        """Return the judgement as JSON-ready data, in the shape that `seqscale claims --json` prints."""
+        return {
+            "claim": self.claim,
+            "takeaway": self.takeaway,
+            "layer": self.layer,
+            "algorithm": self.algorithm,
+            "verdict": self.verdict.name,
+            "reason": None if self.reason is None else f"{self.reason.name}: {self.reason.value}; {self.reason.cure}",
+            "statement": self.statement,
+            "scope": dict(self.scope),
+            "evidence": dict(self.evidence),
+        }
+
+
+class AbstractClaim(abc.ABC):
+    """A sentence that measurements can support or contradict, written down before it is measured.
+
+    Class attributes are the registration: id, takeaway (1..4), sentence, kind, estimand, delta (smallest effect, with
+    its unit in `estimand`), and `widths_needed` is part of the code of `requires`.
+    """
+
+    id: ClassVar[str]
+    takeaway: ClassVar[int]
+    sentence: ClassVar[str]
+    kind: ClassVar[Kind]
+    estimand: ClassVar[str]
+    delta: ClassVar[float]
+
+    @abc.abstractmethod
+    def applies(self, layer: LayerSpec) -> bool:
+        """Whether the sentence says anything of this layer."""
+
+    @abc.abstractmethod
+    def requires(self, question: Question) -> tuple[Cell, ...]:
+        """Return every cell that the judgement needs, each once."""
+
+    @abc.abstractmethod
+    def judge(self, question: Question, table: Table) -> Judgement:
+        """Judge the claim on `table`; missing cells make it undecided, never an error."""

@@ -14,6 +14,7 @@ import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from seqscale.units import quantity
@@ -137,7 +138,9 @@ class Cell:
 
     def record(self) -> dict[str, Any]:
         """Return every field as JSON-ready data."""
-        return dataclasses.asdict(self) | {"options": dict(self.options)}
+        # Every id is made from this: dataclasses.asdict, which copies deeply, took most of a report of 10,000 cells.
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return plain | {"options": dict(self.options)}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -147,10 +150,13 @@ class Cell:
     @property
     def id(self) -> str:
         """First 16 hex digits of the sha256 of the canonical record."""
-        record = self.record()
-        del record["target"]
-        text = json.dumps(record, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _cell_id(self)
+
+    @property
+    def gate_key(self) -> str:
+        """What the gate runs once for: layer, options, algorithm, width, dtype, device, and torch's version."""
+        names = ("layer", "layer_version", "options", "algorithm", "width", "dtype", "device", "torch")
+        return json.dumps([getattr(self, name) for name in names])
 
     def label(self) -> str:
         """Write the cell for a person: `time training gru/library T=512 d=64 b=1 float32`."""
@@ -159,6 +165,17 @@ class Cell:
             f"{self.probe} {self.mode} {self.layer}/{self.algorithm} T={self.length} d={self.width}"
             f"{options} b={self.batch} {self.dtype}"
         )
+
+
+_CELL_FIELDS = tuple(f.name for f in dataclasses.fields(Cell))
+
+
+@lru_cache(maxsize=1 << 17)
+def _cell_id(cell: Cell) -> str:
+    record = cell.record()
+    del record["target"]
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +211,6 @@ class Scope:
     def cell(self, probe: str, probe_version: int, layer: LayerSpec, **fields: Any) -> Cell:
         """Return the cell of `layer` in this scope; `fields` gives length, algorithm, mode and what else differs."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "lengths"}
-        if layer.family != "own" and "options" not in fields:
-            own["options"] = ()
         fixed = {
             "probe": probe,
             "probe_version": probe_version,
@@ -304,10 +319,8 @@ class Observation:
         values = sorted(s.value for s in kept)
         for value in values:
             quantity(name).check(value)
-        rank = _median_rank(len(values))
-        return cls(
-            quantity=name, value=statistics.median(values), low=values[rank], high=values[-1 - rank], samples=kept
-        )
+        low, high = median_interval(values)
+        return cls(quantity=name, value=statistics.median(values), low=low, high=high, samples=kept)
 
     def record(self) -> dict[str, Any]:
         """Return the observation as JSON-ready data."""
@@ -319,6 +332,13 @@ class Observation:
             "high": self.high,
             "samples": [s.value for s in self.samples],
         }
+
+
+def median_interval(values: Iterable[float]) -> tuple[float, float]:
+    """Return the distribution-free 95 % interval of the median; see `Observation.of`."""
+    ordered = sorted(values)
+    rank = _median_rank(len(ordered))
+    return ordered[rank], ordered[-1 - rank]
 
 
 def _median_rank(n: int) -> int:

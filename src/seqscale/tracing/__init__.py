@@ -1,1 +1,1 @@
-"""WITHOUT RUNNING: exact counts of any module from its operation graph."""
+"""Exact work and memory of any module from its operation graph, with nothing executed."""

@@ -25,6 +25,7 @@ class Reason(enum.Enum):
 
     budget = "cells that the claim needs were not measured"
     noise = "the interval straddles the bound"
+    reach = "the lengths measured do not reach far enough"
     instrument = "the instrument failed its own check"
     unanswerable = "the layer cannot run the cells that the claim needs"
 
@@ -34,6 +35,7 @@ class Reason(enum.Enum):
         return {
             Reason.budget: "run --until this claim.",
             Reason.noise: "run --until this claim, or close what else runs on the machine.",
+            Reason.reach: "measure longer --lengths.",
             Reason.instrument: "the evidence names the check that failed.",
             Reason.unanswerable: "the cells' outcomes say why.",
         }[self]
@@ -135,8 +137,8 @@ class Judgement:
 class AbstractClaim(abc.ABC):
     """A sentence that measurements can support or contradict, written down before it is measured.
 
-    Class attributes are the registration: id, takeaway (1..4), sentence, kind, estimand, delta (smallest effect, with
-    its unit in `estimand`), and `widths_needed` is part of the code of `requires`.
+    Class attributes are the registration: id, takeaway (1..4), sentence, kind, estimand, and delta, the smallest
+    effect that matters, in the unit of the estimand.
     """
 
     id: ClassVar[str]

@@ -1,0 +1,5 @@
+"""`python -m seqscale`."""
+
+from seqscale.cli import main
+
+main()

@@ -1,0 +1,69 @@
+"""The plain recurrence, tanh of a sum."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqscale.layers.base import AbstractLayer, State, hidden_units
+
+
+def elman_step(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor) -> Tensor:
+    """Return the next state of an Elman network.
+
+        h_t = tanh(W_x x_t + b_x + W_h h_{t-1} + b_h)
+
+    Source: Elman 1990, Cognitive Science 14(2), figure 2 (in words); the equation with two biases is torch.nn.RNN's.
+    State: h, h elements. Cost: 2 h (d + h) flops per token.
+
+    Args:
+        x: (b, d). h: (b, h). w_x: (h, d). w_h: (h, h). b_x, b_h: (h,).
+    """
+    return torch.tanh(F.linear(x, w_x, b_x) + F.linear(h, w_h, b_h))
+
+
+@final
+class Elman(AbstractLayer):
+    """Elman network: each state is a tanh of the input and the state before it, so every step waits for the last.
+
+        h_t = tanh(W_x x_t + b_x + W_h h_{t-1} + b_h),   y_t = the first d of the h units of h_t
+
+    Source: Elman 1990, Cognitive Science 14(2), figure 2. Differs: no read-out matrix, so that widening the state adds
+    the recurrence's own cost and nothing else.
+    State: h, (b, h), in the parameters' dtype, h elements. Cost: 2 h (d + h) flops per token (forward).
+    Algorithms: `library` is torch.nn.RNN; `reference` loops over `elman_step`.
+
+    Args:
+        width: d.
+        algorithm: "library" or "reference".
+        hidden: h, at least d; d when not given.
+    """
+
+    def __init__(self, width: int, *, algorithm: str = "library", hidden: int | None = None) -> None:
+        super().__init__(width, algorithm)
+        self.hidden = hidden_units(hidden, width)
+        self.core = nn.RNN(width, self.hidden, nonlinearity="tanh", batch_first=True)
+
+    def define(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
+        """Take one token by `elman_step`."""
+        (h,) = state
+        core = self.core
+        h = elman_step(x_t, h, core.weight_ih_l0, core.weight_hh_l0, core.bias_ih_l0, core.bias_hh_l0)
+        return h[..., : self.width], (h,)
+
+    def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Map x by torch.nn.RNN."""
+        (h,) = state
+        y, last = self.core(x, h.unsqueeze(0))
+        return y[..., : self.width], (last.squeeze(0),)
+
+    def initial_state(self, batch: int) -> State:
+        """Return zeros, (b, h)."""
+        return (self.core.weight_hh_l0.new_zeros(batch, self.hidden),)
+
+    def state_elements(self, length: int) -> int:
+        """Return h, whatever the length."""
+        return self.hidden

@@ -1,0 +1,60 @@
+"""From a store to the page that screen, report and files show: the desk half in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqscale.errors import UsageError
+from seqscale.records import Question, Table
+from seqscale.reporting.model import Page
+from seqscale.store.store import Store
+from seqscale.verdicts.base import Judgement
+from seqscale.verdicts.catalogue import CLAIMS
+from seqscale.verdicts.common import noise_floor
+
+
+def judge(asked: Sequence[Question], table: Table) -> tuple[Judgement, ...]:
+    """Judge each question by its claim, in order."""
+    return tuple(CLAIMS[question.claim].judge(question, table) for question in asked)
+
+
+def page_of(store: Store, study: str, asked: Sequence[Question]) -> Page:
+    """Return the page of these questions from an open store."""
+    cells = {cell.id: cell for question in asked for cell in CLAIMS[question.claim].requires(question)}
+    table = store.table(cells.values())
+    runs = [found for found in store.runs() if found.study == study]
+    last = runs[-1]
+    return Page(
+        study=study,
+        date=last.started[:10],
+        wall_s=sum(found.wall_s or 0.0 for found in runs),
+        machine=last.machine,
+        versions=last.versions,
+        questions=tuple(asked),
+        judgements=judge(asked, table),
+        claims=CLAIMS,
+        table=table,
+        notes=_notes(store, table),
+        noise_floor=noise_floor(table),
+    )
+
+
+def _notes(store: Store, table: Table) -> tuple[str, ...]:
+    """Return what the gate said of the layers, each once."""
+    found: dict[str, None] = {}
+    for row in table:
+        record = store.gate(row.cell.gate_key)
+        for note in record.report.get("notes", ()) if record is not None else ():
+            found[f"{row.cell.layer}: {note}"] = None
+    return tuple(found)
+
+
+def stored_page(store: str | Path) -> Page:
+    """Return the page of the study that ran last on a store."""
+    with Store.open(store) as kept:
+        runs = kept.runs()
+        if not runs:
+            raise UsageError(f"{store} holds no run yet: fill it with `seqscale run --store {store}`.")
+        study = runs[-1].study
+        return page_of(kept, study, [question for name, question in kept.questions() if name == study])

@@ -1,0 +1,62 @@
+"""What a probe is: cell -> trial -> readings.
+
+`prepare` builds everything that a cell needs; the trial then answers as often as it is asked. `execute.py` asks in the
+order of the protocol, and knows nothing of what is measured.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import ClassVar
+
+from seqscale.records import Cell
+from seqscale.units import quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One value of one registered quantity, as it was read.
+
+    Attributes:
+        quantity: name in units.QUANTITIES, which fixes the unit.
+        value: the number.
+        cpu_s: thread CPU seconds per call, where the quantity is a wall time.
+    """
+
+    quantity: str
+    value: float
+    cpu_s: float | None = None
+
+    def __post_init__(self) -> None:
+        quantity(self.quantity).check(self.value)
+
+
+class AbstractTrial(abc.ABC):
+    """A cell, ready to be measured."""
+
+    @abc.abstractmethod
+    def first(self) -> tuple[Reading, ...]:
+        """Make the first call and whatever the later ones need; return what only the first call can tell."""
+
+    @abc.abstractmethod
+    def again(self) -> tuple[Reading, ...]:
+        """Measure once; what the rounds repeat."""
+
+
+class AbstractProbe(abc.ABC):
+    """A way to measure a layer.
+
+    Attributes:
+        name: its name in the catalogue.
+        repeats: whether a second round tells more than the first; an exact count does not repeat.
+        alone: whether a cell needs a process that has measured nothing else.
+    """
+
+    name: ClassVar[str]
+    repeats: ClassVar[bool]
+    alone: ClassVar[bool]
+
+    @abc.abstractmethod
+    def prepare(self, cell: Cell) -> AbstractTrial:
+        """Build the layer and its input, on the cell's device; UnsupportedError where the layer cannot run the cell."""

@@ -1,0 +1,14 @@
+"""From a probe's name to the code that measures; the torch-free facts are in catalogue.py."""
+
+from __future__ import annotations
+
+from seqscale.probes.base import AbstractProbe
+from seqscale.probes.catalogue import find
+from seqscale.probes.time import TimeProbe
+
+_PROBES: dict[str, AbstractProbe] = {probe.name: probe for probe in (TimeProbe(),)}
+
+
+def probe_of(name: str) -> AbstractProbe:
+    """Return the probe of that name, or raise UnknownNameError with the near ones."""
+    return _PROBES[find(name).name]

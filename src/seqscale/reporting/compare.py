@@ -1,0 +1,101 @@
+"""Which of two layers is faster, measured: the ratio of their forward times in the same rounds, length by length."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from seqscale.records import Observation, Question, Row, median_interval
+from seqscale.reporting.model import Page, layer_names
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Time of the rival over time of attention at one length: median and 95 % interval over rounds."""
+
+    length: int
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rivalry:
+    """Attention against one rival; a ratio above 1 means that attention is the faster."""
+
+    attention: str
+    rival: str
+    ratios: tuple[Ratio, ...]
+
+    def winner(self, ratio: Ratio) -> str:
+        """Name the faster at that length; `tie` when the interval includes 1."""
+        return self.attention if ratio.low > 1 else self.rival if ratio.high < 1 else "tie"
+
+    def factor(self, ratio: Ratio) -> str:
+        """Write the faster layer and how many times faster it is, with the interval."""
+        winner = self.winner(ratio)
+        value, low, high = ratio.value, ratio.low, ratio.high
+        if winner == self.rival:
+            value, low, high = 1 / value, 1 / high, 1 / low
+        return f"{winner.rsplit('/', 1)[0]} {value:.3g}x [{low:.3g}, {high:.3g}]"
+
+    @property
+    def crossover(self) -> str:
+        """Where the faster one changes, as a bracket of measured lengths; never a point between them."""
+        clear = [(r.length, self.winner(r)) for r in self.ratios if self.winner(r) != "tie"]
+        whole = f"{self.ratios[0].length}..{self.ratios[-1].length}"
+        if not clear:
+            return f"tie throughout {whole}"
+        changes = [f"{a[0]} and {b[0]}" for a, b in pairwise(clear) if a[1] != b[1]]
+        return f"between T={', '.join(changes)}" if changes else f"none in {whole}"
+
+
+def rivalries(page: Page) -> tuple[Rivalry, ...]:
+    """Compare the first attention layer with every other layer of the page at the page's smallest width.
+
+    Each layer is taken with the algorithm that it names first and that has forward times.
+    """
+    names = layer_names(page)
+    measured: dict[tuple[str, str], list[Row]] = {}
+    for row in page.table:
+        if row.ok and (row.cell.probe, row.cell.mode) == ("time", "forward"):
+            measured.setdefault((row.cell.layer, row.cell.algorithm), []).append(row)
+    found: dict[str, tuple[str, str, dict[int, Row]]] = {}
+    for question in sorted(page.questions, key=lambda q: q.scope.width):
+        layer = question.layer
+        for algorithm in layer.algorithms:
+            if layer.name in found:
+                break
+            rows = _in_scope(measured.get((layer.name, algorithm), ()), question)
+            if rows:
+                found[layer.name] = (layer.family, f"{names[layer.name]}/{algorithm}", rows)
+    attention = next((v for v in found.values() if v[0] == "attention"), None)
+    if attention is None:
+        return ()
+    rivals = [v for v in found.values() if v[0] != "attention"]
+    ratios = ((rival[1], _ratios(attention[2], rival[2])) for rival in rivals)
+    return tuple(Rivalry(attention[1], name, found) for name, found in ratios if found)
+
+
+def _in_scope(rows: Iterable[Row], question: Question) -> dict[int, Row]:
+    """Return length -> row for the rows that were measured in the question's scope."""
+    scope = question.scope
+    same = ("width", "batch", "dtype", "device", "threads", "seed", "launcher", "machine", "torch", "options")
+    return {r.cell.length: r for r in rows if all(getattr(r.cell, name) == getattr(scope, name) for name in same)}
+
+
+def _ratios(attention: dict[int, Row], rival: dict[int, Row]) -> tuple[Ratio, ...]:
+    common = sorted(attention.keys() & rival.keys())
+    return tuple(_ratio(n, attention[n].observations["time"], rival[n].observations["time"]) for n in common)
+
+
+def _ratio(length: int, attention: Observation, rival: Observation) -> Ratio:
+    """Pair the two within each round they share, so that what disturbs a round disturbs both; else use the ends."""
+    mine, theirs = ({(s.launch, s.round): s.value for s in o.samples} for o in (attention, rival))
+    shared: Sequence[float] = [theirs[key] / mine[key] for key in sorted(mine.keys() & theirs.keys())]
+    if shared:
+        low, high = median_interval(shared)
+        return Ratio(length, statistics.median(shared), low, high)
+    return Ratio(length, rival.value / attention.value, rival.low / attention.high, rival.high / attention.low)

@@ -1,0 +1,111 @@
+"""The answer in one sentence, computed from the judgements and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from seqscale.reporting.model import Entry, Page, defaults, entries, layer_names, lengths_text, reason_counts
+from seqscale.verdicts.base import Verdict
+
+# The claims that the sentence speaks of, in its order, and how it says them; a claim that was not asked is left out.
+CLAUSES = {
+    "time.linear-forward": "forward time grew in proportion to length",
+    "memory.bptt-linear": "the memory that training keeps grew in proportion to length",
+    "memory.decode-state": "the state that decoding carries stayed the same at every length",
+}
+
+
+def listed(words: Iterable[str]) -> str:
+    """Write `a`, `a and b`, `a, b and c`."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def grouped(asked: Sequence[Entry], among: Sequence[Entry]) -> tuple[str, ...]:
+    """Name the entries `asked` as shortly as is true within `among`, each layer once where it can be.
+
+    `gru` means every algorithm and width of gru that is in `among`; `gru/library` every width of that algorithm.
+    """
+    chosen = set(asked)
+    by_layer: dict[str, list[Entry]] = {}
+    for entry in among:
+        by_layer.setdefault(entry.layer, []).append(entry)
+    names: dict[str, None] = {}
+    for entry in asked:
+        whole = by_layer[entry.layer]
+        same = {e for e in whole if e.question.algorithm == entry.question.algorithm}
+        if chosen.issuperset(whole):
+            names[entry.layer] = None
+        elif chosen >= same:
+            names[f"{entry.layer}/{entry.question.algorithm}"] = None
+        else:
+            names[entry.subject] = None
+    return tuple(names)
+
+
+def verdict_sentence(page: Page) -> str:
+    """Write how many verdicts there are of each kind, and why the undecided ones are."""
+    total = len(page.judgements)
+    reasons = reason_counts(page.judgements)
+    undecided = sum(reasons.values())
+    if not undecided:
+        return f"All {total} verdicts are decided." if total else "No claim was asked."
+    why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    return f"{undecided} of {total} verdicts {'is' if undecided == 1 else 'are'} undecided ({why})."
+
+
+def answer(page: Page) -> str:
+    """Return one sentence: what was found for each layer's default algorithm, where it holds, and what is open."""
+    asked = entries(page)
+    if all(j.verdict is Verdict.undecided for j in page.judgements):
+        return f"Nothing is decided yet. {verdict_sentence(page)}" if page.judgements else verdict_sentence(page)
+    clauses = [_clause(CLAUSES[claim], defaults(asked[claim])) for claim in CLAUSES if claim in asked]
+    if not clauses:
+        return verdict_sentence(page)
+    where = lengths_text(n for q in page.questions for n in q.scope.lengths)
+    return f"On this machine, for T {where}: {'; '.join(clauses)}."
+
+
+def _clause(words: str, found: Sequence[Entry]) -> str:
+    """Write one claim: for which layers it held, for which it failed, with a number each, for which it is open."""
+    held = [e for e in found if e.judgement.verdict is Verdict.supported]
+    failed = [e for e in found if e.judgement.verdict is Verdict.contradicted]
+    open_ = [e for e in found if e.judgement.verdict is Verdict.undecided]
+    if not held and not failed:
+        return f"whether {words} is undecided for {_all_or(open_, found)}"
+    if held and not open_ and len(found) > 2:
+        text = f"{words} for every layer{_number(held)}" + (f" but {_subjects(failed)}" if failed else "")
+    elif held:
+        text = f"{words} for {_subjects(held)}" + (f", not for {_subjects(failed)}" if failed else "")
+    else:
+        text = f"it is not so that {words} for {_subjects(failed)}"
+    return text + (f" (undecided for {listed(e.layer for e in open_)})" if open_ else "")
+
+
+def _all_or(some: Sequence[Entry], found: Sequence[Entry]) -> str:
+    return "every layer" if len(some) == len(found) > 2 else listed(e.layer for e in some)
+
+
+def _subjects(found: Sequence[Entry]) -> str:
+    return listed(e.layer for e in found) + _number(found)
+
+
+def _number(found: Sequence[Entry]) -> str:
+    """Write the first number of the entries in brackets; its interval stands beside it everywhere else."""
+    numbered = next((e for e in found if e.judgement.headline), None)
+    if numbered is None:
+        return ""
+    name = "" if len(found) == 1 else f"{numbered.layer}: "
+    return f" ({name}{numbered.judgement.headline.split(' [')[0].removesuffix(', exact')})"
+
+
+def algorithms_line(page: Page) -> str:
+    """Say which algorithms stand behind a layer's bare name."""
+    names = layer_names(page)
+    used: dict[str, dict[str, None]] = {}
+    for question in page.questions:
+        used.setdefault(names[question.layer.name], {})[question.algorithm] = None
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for layer, algorithms in used.items():
+        groups.setdefault(tuple(algorithms), []).append(layer)
+    return "; ".join(f"{', '.join(layers)}: {', '.join(algorithms)}" for algorithms, layers in groups.items())

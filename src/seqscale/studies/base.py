@@ -1,0 +1,122 @@
+"""A study: which claims are asked of which layers, at which size, and in which order the cells are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from seqscale.records import Block, Cell, Effort, LayerSpec, Option, Question, Scope
+from seqscale.verdicts.base import AbstractClaim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """The size of a study; the claims and layers come with the request.
+
+    Attributes:
+        name, sentence: for `seqscale list studies`.
+        lengths: lengths of the default algorithm, rising.
+        widths: widths of the stream; each gives questions of its own.
+        loop_length, loop_length_attention: the longest length at which a Python loop over `step` is measured.
+        launcher: "fork" (one prepared parent) or "fresh" (a new process for each launch).
+        efforts: probe -> how hard its cells are measured.
+    """
+
+    name: str
+    sentence: str
+    lengths: tuple[int, ...]
+    widths: tuple[int, ...]
+    loop_length: int
+    loop_length_attention: int
+    launcher: str
+    efforts: Mapping[str, Effort]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for; None means the study's own choice."""
+
+    layers: tuple[LayerSpec, ...]
+    algorithms: Mapping[str, str]  # layer name -> the one algorithm the user named
+    claims: tuple[AbstractClaim, ...]
+    machine: str
+    torch: str
+    lengths: tuple[int, ...] | None = None
+    width: int | None = None
+    batch: int = 1
+    dtype: str = "float32"
+    device: str = "cpu"
+    threads: int = 1
+    seed: int = 0
+    options: tuple[tuple[str, Option], ...] = ()
+
+
+def questions(study: Study, request: Request) -> tuple[Question, ...]:
+    """Return every question of the study: claim by claim, layer by layer, each algorithm and width."""
+    return tuple(
+        Question(
+            claim=claim.id, layer=layer, algorithm=algorithm, scope=_scope(study, request, layer, algorithm, width)
+        )
+        for claim in request.claims
+        for layer in request.layers
+        if claim.applies(layer)
+        for algorithm in _algorithms(request, layer)
+        for width in ((request.width,) if request.width else study.widths)
+    )
+
+
+def _algorithms(request: Request, layer: LayerSpec) -> tuple[str, ...]:
+    named = request.algorithms.get(layer.name)
+    return (named,) if named else layer.algorithms
+
+
+def _scope(study: Study, request: Request, layer: LayerSpec, algorithm: str, width: int) -> Scope:
+    lengths = request.lengths or study.lengths
+    if algorithm == "reference" and layer.name not in request.algorithms:
+        longest = study.loop_length_attention if layer.family == "attention" else study.loop_length
+        lengths = tuple(n for n in lengths if n <= longest) or lengths[:1]
+    return Scope(
+        lengths=lengths,
+        width=width,
+        batch=request.batch,
+        dtype=request.dtype,
+        device=request.device,
+        threads=request.threads,
+        seed=request.seed,
+        # CUDA cannot be initialised in a fork of a process that might have touched it.
+        launcher="fresh" if request.device != "cpu" else study.launcher,
+        machine=request.machine,
+        torch=request.torch,
+        options=request.options,
+    )
+
+
+def blocks(study: Study, asked: Sequence[Question], claims: Mapping[str, AbstractClaim]) -> tuple[Block, ...]:
+    """Return the cells of all questions, each once, in blocks that are measured together.
+
+    Counts come first (cheap, and they decide claims within seconds), then forward and decode times, memory, and
+    training times last. Cells of one mode and one widening share a block, so that rivals meet in the same rounds.
+    """
+    groups: dict[tuple[str, str, bool, int], dict[str, Cell]] = {}
+    for question in asked:
+        for cell in claims[question.claim].requires(question):
+            widened = dict(cell.options) != dict(question.scope.options) or cell.width != question.scope.width
+            key = (cell.probe, cell.mode, widened, question.scope.width)
+            groups.setdefault(key, {}).setdefault(cell.id, cell)
+    order = {"count": 0, "time": 1, "memory": 2}
+    modes = {"forward": 0, "decode": 1, "training": 2}
+    late = {key: (key[1] == "training" and key[0] == "time") for key in groups}
+    ranked = sorted(groups, key=lambda key: (key[3], late[key], order[key[0]], key[2], modes[key[1]]))
+    return tuple(Block(cells=tuple(groups[key].values()), effort=study.efforts[key[0]]) for key in ranked)
+
+
+def harder(effort: Effort) -> Effort:
+    """Return the effort that `--until` buys: more rounds to a finer interval, and no limit to one cell's share."""
+    return replace(
+        effort,
+        min_rounds=2 * effort.min_rounds,
+        max_rounds=4 * effort.max_rounds,
+        half_width=effort.half_width / 2,
+        cell_s=3600.0,
+        call_s=600.0,
+    )

@@ -1,0 +1,46 @@
+"""The studies by name."""
+
+from __future__ import annotations
+
+from seqscale.errors import UnknownNameError
+from seqscale.records import Effort
+from seqscale.studies.base import Study
+
+QUICK = Study(
+    name="quick",
+    sentence="every claim on two CPU cores within 150 s: T 32..4096, width 64, forks of one prepared process",
+    lengths=(32, 64, 128, 256, 512, 1024, 2048, 4096),
+    widths=(64,),
+    loop_length=512,
+    loop_length_attention=256,
+    launcher="fork",
+    efforts={
+        "count": Effort(min_rounds=1, max_rounds=1),
+        "time": Effort(min_rounds=9, max_rounds=15, cell_s=15.0, call_s=30.0),
+        "memory": Effort(min_rounds=1, max_rounds=1, cell_s=15.0, call_s=30.0),
+    },
+)
+
+FULL = Study(
+    name="full",
+    sentence="every claim at T 64..65536 and widths 64..1024, a fresh process for each of three launches; resumable",
+    lengths=tuple(64 * 2**k for k in range(11)),
+    widths=(64, 128, 256, 512, 1024),
+    loop_length=4096,
+    loop_length_attention=1024,
+    launcher="fresh",
+    efforts={
+        "count": Effort(min_rounds=1, max_rounds=1, cell_s=120.0, call_s=120.0),
+        "time": Effort(min_rounds=9, max_rounds=60, launches=3, cell_s=300.0, call_s=120.0),
+        "memory": Effort(min_rounds=1, max_rounds=1, cell_s=120.0, call_s=120.0),
+    },
+)
+
+STUDIES = {study.name: study for study in (QUICK, FULL)}
+
+
+def find(name: str) -> Study:
+    """Return the study of that name, or raise UnknownNameError with the near ones."""
+    if name not in STUDIES:
+        raise UnknownNameError("study", name, STUDIES)
+    return STUDIES[name]

@@ -1,0 +1,210 @@
+"""How many floating-point operations one operator does: one law per operator, none guessed.
+
+    product        2 m n k (a bias adds m n)
+    pointwise      1 per element of the output, for each add, multiply, divide, exp, tanh, sigmoid or comparison
+    reduction      1 per element of the input
+    moving         0: what allocates, copies, joins or rearranges computes nothing
+    view           0: shares its input's storage
+
+Fused operators have a law of their own, the sum of the steps that their definition needs. What is in none of these is
+unknown: it is listed by name, and the work is then a lower bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+
+Law = Callable[[Sequence[Any], Any], int]  # (positional arguments, result) -> floating-point operations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MOVES = _words(
+    """alias arange bernoulli cat clone constant_pad_nd contiguous copy copy_ detach diagonal_scatter embedding empty
+    empty_like empty_permuted empty_strided expand_copy eye fill flip full full_like gather index index_copy index_put
+    index_select lift_fresh linspace masked_fill masked_select new_empty new_empty_strided new_full new_ones new_zeros
+    normal ones ones_like permute_copy rand rand_like randn randn_like repeat resize roll scalar_tensor scatter
+    select_backward select_scatter slice_backward slice_scatter set_ stack take tril triu unfold_backward uniform where
+    zero zeros zeros_like _index_put_impl _local_scalar_dense _to_copy _unsafe_view _reshape_alias _reshape_copy
+    is_same_size"""
+)
+
+# Views that their schema does not call views: it says that they write their argument, or that they make a new tensor.
+_VIEWS = _words(
+    "as_strided_ resize_as_ squeeze_ swapaxes_ t_ transpose_ unsqueeze_ unsafe_split unsafe_split_with_sizes"
+)
+
+# Steps of one element in pointwise operators that do more than one.
+_STEPS = {
+    "addcdiv": 3,
+    "addcmul": 3,
+    "gelu": 5,  # x/2 * (1 + erf(x / sqrt 2))
+    "gelu_backward": 9,
+    "hardtanh_backward": 3,
+    "lerp": 3,
+    "leaky_relu_backward": 2,
+    "log_sigmoid_forward": 3,
+    "log_sigmoid_backward": 4,
+    "native_dropout": 2,
+    "native_dropout_backward": 2,
+    "sigmoid_backward": 3,  # g * (1 - y) * y
+    "silu": 2,  # x * sigmoid(x)
+    "silu_backward": 6,
+    "softplus": 2,
+    "softplus_backward": 3,
+    "tanh_backward": 3,  # g * (1 - y * y)
+    "threshold_backward": 1,
+}
+
+# Steps of one element of the input in operators that gather it into fewer, or into a running total.
+_REDUCED = {
+    1: _words("all amax amin any argmax argmin cummax cummin cumprod cumsum max mean min prod sum"),
+    2: _words("linalg_vector_norm norm"),
+    3: _words("logcumsumexp logsumexp std std_mean var var_mean"),
+    4: _words("_log_softmax_backward_data _softmax_backward_data"),
+    5: _words("_log_softmax _softmax"),  # max, subtract, exp, sum, divide
+    6: _words("_fused_rms_norm"),
+    7: _words("native_layer_norm"),
+    12: _words("native_layer_norm_backward"),
+}
+_REDUCTIONS = {name: steps for steps, names in _REDUCED.items() for name in names}
+
+
+def work_of(operator: OpOverload, arguments: Sequence[Any], result: Any) -> int | None:
+    """Return the floating-point operations of one call, or None for an operator without a law."""
+    name = base_name(operator)
+    if name in _MOVES or is_view(operator):
+        return 0
+    if name in _LAWS:
+        return _LAWS[name](arguments, result)
+    if name in _STEPS:
+        return _STEPS[name] * _first(result).numel()
+    if name in _REDUCTIONS:
+        return _REDUCTIONS[name] * arguments[0].numel()
+    if torch.Tag.pointwise in operator.tags and not name.endswith("_backward"):
+        return _first(result).numel()
+    return None
+
+
+def base_name(operator: OpOverload) -> str:
+    """Return the operator's name without its library, overload and the underscore of its in-place form."""
+    space, _, name = operator._schema.name.partition("::")
+    if space not in ("aten", "prim"):
+        return f"{space}::{name}"
+    return name if name in _MOVES else name.removesuffix("_")
+
+
+def is_view(operator: OpOverload) -> bool:
+    """Whether the result only names an argument's storage: its schema says `aliases, does not write`."""
+    if operator._schema.name.removeprefix("aten::") in _VIEWS:
+        return True
+    returned = [r.alias_info for r in operator._schema.returns]
+    return bool(returned) and all(a is not None and not a.is_write for a in returned)
+
+
+def _first(result: Any) -> Tensor:
+    return result if isinstance(result, Tensor) else next(r for r in result if isinstance(r, Tensor))
+
+
+def _mm(arguments: Sequence[Any], result: Any) -> int:
+    return int(2 * result.numel() * arguments[0].shape[-1])
+
+
+def _addmm(arguments: Sequence[Any], result: Any) -> int:
+    return int(2 * result.numel() * arguments[1].shape[-1] + result.numel())
+
+
+def _dot(arguments: Sequence[Any], result: Any) -> int:
+    return int(2 * arguments[0].numel())
+
+
+def _convolution(arguments: Sequence[Any], result: Any) -> int:
+    weight, bias = arguments[1], arguments[2]
+    transposed = arguments[6]
+    pairs = arguments[0] if transposed else result
+    return int(2 * pairs.numel() * prod(weight.shape[1:]) + (0 if bias is None else result.numel()))
+
+
+def _convolution_backward(arguments: Sequence[Any], result: Any) -> int:
+    gradient, x, weight = arguments[:3]
+    transposed = arguments[7]
+    pairs = (x if transposed else gradient).numel() * prod(weight.shape[1:])
+    into_input, into_weight, into_bias = arguments[-1]
+    return int(2 * pairs * (into_input + into_weight) + gradient.numel() * into_bias)
+
+
+def _pairs(q: Tensor, k: Tensor, causal: bool) -> int:
+    """Return how many (query, key) pairs attention looks at, over batch and heads."""
+    t, s = q.shape[-2], k.shape[-2]
+    seen = sum(min(i + 1, s) for i in range(t)) if causal and t > s else t * (t + 1) // 2 if causal else t * s
+    return int(prod(q.shape[:-2]) * seen)
+
+
+def _attention(causal_at: int) -> Law:
+    """Per pair: q.k (2e), scale, softmax (5), times v (2e)."""
+
+    def law(arguments: Sequence[Any], result: Any) -> int:
+        q, k, v = arguments[:3]
+        causal = len(arguments) > causal_at and bool(arguments[causal_at])
+        return _pairs(q, k, causal) * (2 * q.shape[-1] + 2 * v.shape[-1] + 6)
+
+    return law
+
+
+def _attention_backward(causal_at: int) -> Law:
+    """Per pair: q.k and the softmax again (2e + 3), four products (8e), p * (dp - delta) and its scale (3)."""
+
+    def law(arguments: Sequence[Any], result: Any) -> int:
+        gradient, q, k, v = arguments[:4]
+        causal = len(arguments) > causal_at and bool(arguments[causal_at])
+        return _pairs(q, k, causal) * (6 * q.shape[-1] + 4 * v.shape[-1] + 6) + 2 * int(gradient.numel())
+
+    return law
+
+
+def _lstm(arguments: Sequence[Any], result: Any) -> int:
+    """Per token: both products (8h(d+h)), two biases and one sum (12h), three sigmoids and two tanh (5h), c (3h), h."""
+    x, hidden = arguments[0], arguments[10]
+    tokens = x.shape[0] * x.shape[1]
+    return int(tokens * (8 * hidden * (x.shape[2] + hidden) + 21 * hidden))
+
+
+def _lstm_backward(arguments: Sequence[Any], result: Any) -> int:
+    """Per token: four products (16h(d+h)), both biases' sums (8h), and 26h for the gates and the cell.
+
+    Those are: three sigmoids and two tanh (15), the factors that meet them (6), the gradient of c_{t-1} (1), sums where
+    two gradients meet in h and in c (2), and the output's gradient and tanh(c) again (2).
+    """
+    x, hidden = arguments[0], arguments[5].shape[-1]
+    tokens = x.shape[0] * x.shape[1]
+    return int(tokens * (16 * hidden * (x.shape[2] + hidden) + 34 * hidden))
+
+
+_LAWS: dict[str, Law] = {
+    "mm": _mm,
+    "bmm": _mm,
+    "mv": _mm,
+    "addmm": _addmm,
+    "addmv": _addmm,
+    "baddbmm": _addmm,
+    "dot": _dot,
+    "vdot": _dot,
+    "convolution": _convolution,
+    "convolution_backward": _convolution_backward,
+    "_scaled_dot_product_flash_attention_for_cpu": _attention(4),
+    "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward(7),
+    "_scaled_dot_product_flash_attention": _attention(4),
+    "_scaled_dot_product_flash_attention_backward": _attention_backward(11),
+    "_scaled_dot_product_efficient_attention": _attention(6),
+    "_scaled_dot_product_efficient_attention_backward": _attention_backward(11),
+    "mkldnn_rnn_layer": _lstm,
+    "mkldnn_rnn_layer_backward": _lstm_backward,
+}

@@ -1,0 +1,218 @@
+"""Claims on training memory: what is kept for the backward pass, by exact counts, checked against the measured peak."""
+
+from __future__ import annotations
+
+import abc
+import itertools
+from typing import Any, final
+
+from seqscale.fit.exact import ExactLaw, exact_law
+from seqscale.fit.power import PowerFit, fit_power
+from seqscale.fit.verdict import Decision, average, equivalence
+from seqscale.probes.catalogue import PROBES
+from seqscale.records import Cell, LayerSpec, Question, Row, Table
+from seqscale.units import format_bytes
+from seqscale.verdicts.base import AbstractClaim, Curve, Judgement, Kind, Reason, Verdict
+from seqscale.verdicts.common import (
+    FEWEST_LENGTHS,
+    curve_points,
+    judgement,
+    loop_lengths,
+    points_of,
+    undecided_for_cells,
+)
+
+# Where the exact law is solved: three sizes for each degree up to two. Memory cells at the scope's own lengths, up to
+# the longest, are held out from it: a law that is exact only below some block size fails there.
+LAW_LENGTHS = (2, 3, 5)
+LAW_BATCHES = (1, 2)
+LAW_WIDTHS = (16, 32, 48)
+
+# The kata's own example: 10,000 steps of 1024 units in float32, then 24 layers and 32 sequences.
+EXAMPLE_LENGTH, EXAMPLE_WIDTH, EXAMPLE_LAYERS, EXAMPLE_BATCH = 10_000, 1024, 24, 32
+KATA_BYTES = EXAMPLE_LENGTH * EXAMPLE_WIDTH * 4
+
+AGREEMENT, AGREEMENT_BYTES = 0.10, 2 * 2**20  # measured and explained peak agree within either of the two
+
+
+class AbstractTrainingMemory(AbstractClaim):
+    """Judges the exponent of saved bytes: exact where a law verifies, fitted to the counts where none does."""
+
+    delta = 0.02
+
+    @abc.abstractmethod
+    def decide(self, p: PowerFit | int) -> Decision:
+        """Decide on the exponent: the exact degree in T, or a fit with its interval."""
+
+    def requires(self, question: Question) -> tuple[Cell, ...]:
+        """Return the small counts that the law is solved from, and memory cells at the scope's lengths."""
+        return (*_law_cells(question), *_memory_cells(question))
+
+    def judge(self, question: Question, table: Table) -> Judgement:
+        """Judge the exponent; a measured peak that the counts do not explain leaves it undecided."""
+        rows = table.rows_of(self.requires(question))
+        counted = tuple(row for row in rows if "saved_bytes" in row.observations)
+        memory = tuple(row for row in counted if row.cell.probe == "memory")
+        if len(memory) < FEWEST_LENGTHS or any(not row.ok for row in rows if row.cell.probe == "count"):
+            return undecided_for_cells(self, question, rows)
+        law = exact_law([(_dims(row.cell), int(row.observations["saved_bytes"].value)) for row in counted])
+        power = fit_power(points_of(memory, "saved_bytes"))
+        degree = law.exponent("T") if law is not None else None
+        agrees, agreement = _agreement(memory)
+        verdict = Verdict[self.decide(power if degree is None else degree).name] if agrees else Verdict.undecided
+        reason = None
+        if verdict is Verdict.undecided:
+            reason = Reason.noise if agrees else Reason.instrument
+        if law is None:
+            said, headline = f"{power.text()} B (no exact law verifies)", f"saved T^{power.p:.2f}"
+        else:
+            said, headline = f"{law.text()} B, exact", f"saved T^{degree}, exact"
+        return judgement(
+            self,
+            question,
+            verdict,
+            f"saved bytes = {said}; {agreement}",
+            reason=reason,
+            headline=headline,
+            evidence=_evidence(law, power, memory) | {"agreement": agreement},
+            curves=_curves(question, memory, law, power),
+            missing=(row for row in rows if not row.ok),
+        )
+
+
+@final
+class BpttLinear(AbstractTrainingMemory):
+    """Backpropagation through time keeps every step."""
+
+    id = "memory.bptt-linear"
+    takeaway = 3
+    sentence = "The memory that training keeps for the backward pass grows linearly with the sequence length."
+    kind = Kind.equivalence
+    estimand = "d log saved bytes / d log T, against 1"
+
+    def applies(self, layer: LayerSpec) -> bool:
+        """Every layer; attention has a claim of its own besides."""
+        return True
+
+    def decide(self, p: PowerFit | int) -> Decision:
+        """Support 1 within delta."""
+        low90, high90, low95, high95 = _interval(p)
+        return equivalence(low90, high90, low95, high95, 1.0, self.delta)
+
+
+@final
+class AttentionTraining(AbstractTrainingMemory):
+    """Whether attention is rid of the memory that grows."""
+
+    id = "memory.attention-training"
+    takeaway = 4
+    sentence = "Attention removes the growth of training memory: what it keeps grows more slowly than the length."
+    kind = Kind.average
+    estimand = "1 - d log saved bytes / d log T"
+
+    def applies(self, layer: LayerSpec) -> bool:
+        """Attention only."""
+        return layer.family == "attention"
+
+    def decide(self, p: PowerFit | int) -> Decision:
+        """Support an exponent that lies below 1 by more than delta."""
+        _, _, low95, high95 = _interval(p)
+        return average(1 - high95, 1 - low95, self.delta)
+
+
+def _law_cells(question: Question) -> tuple[Cell, ...]:
+    version = PROBES["count"].version
+    return tuple(
+        question.scope.cell(
+            "count", version, question.layer, algorithm=question.algorithm, mode="training",
+            length=length, batch=batch, width=width,
+        )
+        for length, batch, width in itertools.product(LAW_LENGTHS, LAW_BATCHES, LAW_WIDTHS)
+    )  # fmt: skip
+
+
+def _memory_cells(question: Question) -> tuple[Cell, ...]:
+    version = PROBES["memory"].version
+    return tuple(
+        question.scope.cell(
+            "memory", version, question.layer, algorithm=question.algorithm, mode="training", length=length
+        )
+        for length in loop_lengths(question)
+    )
+
+
+def _dims(cell: Cell) -> dict[str, int]:
+    return {"B": cell.batch, "T": cell.length, "d": cell.width}
+
+
+def _interval(p: PowerFit | int) -> tuple[float, float, float, float]:
+    if isinstance(p, int):
+        return p, p, p, p
+    return p.p_low90, p.p_high90, p.p_low, p.p_high
+
+
+def _agreement(memory: tuple[Row, ...]) -> tuple[bool, str]:
+    """Say whether the measured peak is what tensors and autograd's nodes explain, at the longest measured length."""
+    measured = [row for row in memory if "measured_peak_bytes" in row.observations]
+    if not measured:
+        return True, "the peak was not measured here"
+    last = measured[-1]
+    peak, unexplained = (last.observations[n].value for n in ("measured_peak_bytes", "unexplained_bytes"))
+    agrees = abs(unexplained) <= max(AGREEMENT * peak, AGREEMENT_BYTES)
+    word = "agrees" if agrees else "disagrees"
+    tensors, nodes = (last.observations[n].value for n in ("predicted_peak_bytes", "node_bytes"))
+    return agrees, (
+        f"measured peak at T = {last.cell.length} {word}: {format_bytes(peak)} = tensors {format_bytes(tensors)}"
+        f" + autograd nodes {format_bytes(nodes)} + unexplained {format_bytes(unexplained)}"
+    )
+
+
+def _evidence(law: ExactLaw | None, power: PowerFit, memory: tuple[Row, ...]) -> dict[str, Any]:
+    evidence: dict[str, Any] = {
+        "law": {"text": power.text() if law is None else law.text(), "unit": "B", "exact": law is not None},
+        "exponent": {"value": power.p, "low": power.p_low, "high": power.p_high, "unit": "1"},
+        "lengths": {"value": [row.cell.length for row in memory], "unit": "tokens"},
+    }
+    if law is not None:
+        one = int(law.value(B=1, T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
+        many = EXAMPLE_LAYERS * int(law.value(B=EXAMPLE_BATCH, T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
+        evidence["verified_at"] = [dict(dims) for dims in law.verified_at]
+        evidence["example"] = {
+            "text": (
+                f"T = {EXAMPLE_LENGTH:,}, d = {EXAMPLE_WIDTH}: the kata counts {format_bytes(KATA_BYTES)}, "
+                f"this algorithm saves {format_bytes(one)}; with {EXAMPLE_LAYERS} layers and batch {EXAMPLE_BATCH} "
+                f"{format_bytes(KATA_BYTES * EXAMPLE_LAYERS * EXAMPLE_BATCH)} and {format_bytes(many)}"
+            ),
+            "kata": {"value": KATA_BYTES, "unit": "B"},
+            "one_layer": {"value": one, "unit": "B"},
+            "all": {"value": many, "unit": "B"},
+            "extrapolated": True,
+        }
+    return evidence
+
+
+def _curves(question: Question, memory: tuple[Row, ...], law: ExactLaw | None, power: PowerFit) -> tuple[Curve, ...]:
+    """Return saved bytes with their law, and the measured peak beside the predicted one."""
+    label = f"{question.layer.name}/{question.algorithm}"
+    first = memory[0].cell
+    at = [row.cell.length for row in memory]
+    fitted = [
+        (float(t), power.predict(t) if law is None else float(law.value(B=first.batch, T=t, d=first.width))) for t in at
+    ]
+    text = f"{power.text()} B" if law is None else f"{law.text()} B"
+    curves = [
+        Curve(
+            label=f"{label} saved", quantity="saved_bytes", x_name="length", points=curve_points(memory, "saved_bytes"),
+            law=tuple(fitted), law_text=text, exact=True,
+        )
+    ]  # fmt: skip
+    for name, word in (("predicted_peak_bytes", "peak predicted"), ("measured_peak_bytes", "peak measured")):
+        rows = [row for row in memory if name in row.observations]
+        if rows:
+            curves.append(
+                Curve(
+                    label=f"{label} {word}", quantity=name, x_name="length", points=curve_points(rows, name),
+                    law=(), law_text="no law fitted", exact=name == "predicted_peak_bytes",
+                )
+            )  # fmt: skip
+    return tuple(curves)

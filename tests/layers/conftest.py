@@ -1,0 +1,6 @@
+"""Lets the tests of this folder import `catalogue`, which lies beside it."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))

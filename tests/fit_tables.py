@@ -36,6 +36,7 @@ TRUTHS = {
     "a + T^2": Truth(lambda t: 512.0**2 + t**2, 2.0, "quadratic"),
     "T + T^2/2048": Truth(lambda t: t + t**2 / 2048, word="quadratic"),
     "cache step": Truth(lambda t: np.where(t >= 4096, 1.6, 1.0) * t),
+    "a + cache step": Truth(lambda t: 512 + np.where(t >= 4096, 1.6, 1.0) * t),
 }
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from fit_tables import LONG, NOISES, SEEDS, SHORT, TRUTHS, counts, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fit_tables import LONG, NOISES, SEEDS, SHORT, TRUTHS, counts, table
 from seqscale.fit.classes import WORDS, growth_classes
 
 CLASSED = [name for name, truth in TRUTHS.items() if truth.word is not None]

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from fit_tables import LONG, NOISES, SEEDS, SHORT, TRUTHS, counts, points, table
+
 from seqscale.fit.interval import SYSTEMATIC
 from seqscale.fit.slope import local_slope
 from seqscale.fit.verdict import Decision, equivalence

@@ -19,6 +19,7 @@ FINITE = st.floats(-1e6, 1e6)
         ((0.50, 1.50), (0.40, 1.60), Decision.undecided),
         ((1.12, 1.20), (1.11, 1.21), Decision.contradicted),
         ((1.12, 1.20), (1.09, 1.23), Decision.undecided),  # the 95 % interval must be outside
+        ((0.50, 0.88), (0.40, 0.92), Decision.undecided),
         ((0.40, 0.50), (0.39, 0.51), Decision.contradicted),
     ],
 )

@@ -128,6 +128,8 @@ def run(
     asked = base.questions(chosen, request)
     blocks = base.blocks(chosen, asked, CLAIMS)
     store, report = Path(store), Path(report)
+    if not report.parent.is_dir():
+        raise UsageError(f"--report {report}: there is no directory {report.parent}; make it, or name another file.")
     started = time.monotonic()
     with Store.writer(store) as kept:
         kept.add_questions(study, asked)
@@ -144,6 +146,7 @@ def run(
         )
         complete = True
         try:
+            engine.admit(_plainest_cells(asked))
             engine.run(blocks, _undecided_cells(kept, asked) if until else frozenset())
         except BudgetSpent:
             complete = False
@@ -204,6 +207,7 @@ def measure(
     effort = Effort(min_rounds=9, max_rounds=30, cell_s=600.0, call_s=300.0)
     with tempfile.TemporaryDirectory() as folder, Store.writer(Path(folder) / "measure.db") as kept:
         engine = LocalEngine(kept, Path(folder) / "log", watch=lambda progress: None, decided=lambda: None)
+        engine.admit([cell])
         engine.run([Block(cells=(cell,), effort=effort)])
         return kept.table([cell]).row(cell)
 
@@ -305,9 +309,24 @@ def _announcer(store: Store, asked: Sequence[Question], say: Callable[[str], Non
             key = (found.claim, found.layer, found.algorithm, str(question.scope.width))
             if found.reason is not Reason.budget and said.get(key) != found.verdict.name:
                 said[key] = found.verdict.name
-                say(f"{found.verdict.name:<12} {found.claim:<25} {found.layer}/{found.algorithm}: {found.headline}")
+                short = found.headline if found.reason is None else f"{found.headline} ({found.reason.name})".lstrip()
+                say(f"{found.verdict.name:<12} {found.claim:<25} {found.layer}/{found.algorithm}: {short}")
 
     return decided
+
+
+def _plainest_cells(asked: Sequence[Question]) -> tuple[Cell, ...]:
+    """Return a cell of each layer and algorithm as the user named it: in the scope's own width and options."""
+    from seqscale.verdicts.catalogue import CLAIMS
+
+    found: dict[tuple[str, str], tuple[bool, Cell]] = {}
+    for question in asked:
+        for cell in CLAIMS[question.claim].requires(question):
+            own = (cell.width, cell.options) == (question.scope.width, question.scope.options)
+            key = (cell.layer, cell.algorithm)
+            if key not in found or (own and not found[key][0]):
+                found[key] = (own, cell)
+    return tuple(cell for _, cell in found.values())
 
 
 def _undecided_cells(store: Store, asked: Sequence[Question]) -> frozenset[str]:

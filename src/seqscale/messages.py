@@ -98,12 +98,14 @@ class GateDone:
         kind: name of the outcome that every cell of a layer that failed gets: rejected, unsupported, failed, ...
         reason: why it failed.
         report: what was checked, for a layer that passed.
+        misuse: the layer does not import, or cannot be called so: what the user wrote is at fault.
     """
 
     passed: bool
     kind: str
     reason: str | None
     report: Mapping[str, Any]
+    misuse: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

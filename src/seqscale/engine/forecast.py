@@ -26,9 +26,12 @@ class Forecast:
         self._seen.setdefault(_series(cell), {}).setdefault(cell.length, []).append(sample.value)
 
     def seconds(self, cell: Cell, effort: Effort) -> float:
-        """Return the seconds that all rounds of `cell` will take, worker overhead included."""
+        """Return the seconds that the rounds still to come of `cell` will take, worker overhead included."""
         if cell.probe != "time":
             return _FIXED_S[cell.probe] + (self._call(cell) if cell.probe == "memory" else 0.0)
+        seen = len(self._seen.get(_series(cell), {}).get(cell.length, ()))
+        if seen:
+            return max(1, effort.min_rounds - seen) * max(_SAMPLE_S, self._call(cell))
         rounds = effort.min_rounds + 3 * effort.launches  # first call, warm-up and calibration
         return _FIXED_S["time"] * effort.launches + rounds * max(_SAMPLE_S, self._call(cell))
 

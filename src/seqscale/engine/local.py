@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seqscale.engine.forecast import Forecast
 from seqscale.engine.laboratory import Laboratory, WorkerDiedError
+from seqscale.errors import UsageError
 from seqscale.messages import (
     Begin,
     CellDone,
@@ -100,6 +101,22 @@ class LocalEngine:
         finally:
             self._stop_laboratory()
 
+    def admit(self, cells: Iterable[Cell]) -> None:
+        """Ask the gate of each cell before anything is measured.
+
+        Raises:
+            UsageError: a layer that does not import or cannot be called so. One that fails a check is no error: its
+                cells get that outcome.
+        """
+        try:
+            for cell in cells:
+                report = self._gate(cell).report
+                if report.get("misuse"):
+                    raise UsageError(f"{cell.layer}: {report['reason']}")
+        except BaseException:
+            self._stop_laboratory()
+            raise
+
     # -- one block ---------------------------------------------------------------------------------------------------
 
     def _measure(self, block: Block) -> None:
@@ -136,7 +153,7 @@ class LocalEngine:
                 match event:
                     case Begin():
                         flying = attempted[event.cell]
-                        self._tell(flying.label())
+                        self._tell(flying.label() + ("" if event.round is None else f", round {event.round + 1}"))
                     case Measured():
                         buffer.append((event.cell, event.quantity, event.sample))
                         self._learn(attempted[event.cell], event)
@@ -186,17 +203,22 @@ class LocalEngine:
         """Return the cells whose layer passes the gate; the others get its outcome here."""
         passed = []
         for cell in cells:
-            key = cell.gate_key
-            record = self._store.gate(key)
-            if record is None:
-                record = self._ask_gate(cell)
-                self._store.set_gate(key, record)
+            record = self._gate(cell)
             if record.passed:
                 passed.append(cell)
             else:
                 kind, reason = OutcomeKind[record.report["kind"]], record.report["reason"]
                 self._finish(cell, Outcome(kind=kind, reason=reason))
         return passed
+
+    def _gate(self, cell: Cell) -> GateRecord:
+        """Return what the store or else the gate says of the cell's layer."""
+        record = self._store.gate(cell.gate_key)
+        if record is None:
+            record = self._ask_gate(cell)
+            if not record.report.get("misuse"):  # what was missing may be there at the next run
+                self._store.set_gate(cell.gate_key, record)
+        return record
 
     def _ask_gate(self, cell: Cell) -> GateRecord:
         self._tell(f"gate {cell.layer}/{cell.algorithm} d={cell.width} {cell.dtype}")
@@ -219,7 +241,7 @@ class LocalEngine:
         while not isinstance(event := self._event(_GATE_S), Done):
             match event:
                 case GateDone():
-                    report = {**event.report, "kind": event.kind, "reason": event.reason}
+                    report = {**event.report, "kind": event.kind, "reason": event.reason, "misuse": event.misuse}
                     answer = GateRecord(passed=event.passed, report=report)
                 case Died():
                     raise WorkerDiedError(f"signal {event.signal}")

@@ -60,7 +60,7 @@ class PowerFit:
         """Return the law in words: `8.1e-05 + 1.6e-05 T^1.00 [0.98, 1.02]`, numbers in the unit of y."""
         if self.b == 0:
             return f"{self.a:.3g}"
-        overhead = f"{self.a:.3g} + " if self.a > 0 else ""
+        overhead = f"{self.a:.3g} + " if self.overhead_share > 1e-6 else ""  # else it is round-off
         return f"{overhead}{self.b:.3g} {symbol}^{self.p:.2f} [{self.p_low:.2f}, {self.p_high:.2f}]"
 
 

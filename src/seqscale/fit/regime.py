@@ -26,10 +26,15 @@ LIKELY = 0.05
 SIDE = 3
 """Sizes that each of two regimes needs."""
 
+_OVERHEADS = np.append(0.0, 1 - np.geomspace(0.98, 0.005, 100))  # shares of the least value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegimeChange:
-    """Where one regime ends: `at` is the first size of the next; slopes of log y on log x before it and from it on."""
+    """Where one regime ends: `at` is the first size of the next.
+
+    The slopes, before it and from it on, are exponents of what grows above the overhead that both regimes share.
+    """
 
     at: float
     slope_before: float
@@ -60,8 +65,8 @@ class LackOfFit:
 def lack_of_fit(points: Points, power: PowerFit, classes: ClassSet) -> LackOfFit:
     """Test the laws fitted to `points`, and look for two regimes where all of them are rejected.
 
-    Two regimes are two straight lines in log y against log x, at least three sizes each, if they are not rejected too
-    and their BIC (five parameters) is below that of the best law.
+    Two regimes are two power laws of at least three sizes each, over one overhead, if they are not rejected too and
+    their BIC is below that of the best law.
 
     Args:
         points: values at least five rising sizes.
@@ -100,25 +105,32 @@ def runs_probability(signs: list[bool]) -> float:
 
 
 def _two_regimes(x: tuple[float, ...], measured: Levels, one_bic: float) -> RegimeChange | None:
-    """Return the best two lines, if they hold and their BIC is below that of one law."""
-    log_x, log_y, sigma, n = np.log(np.array(x)), measured.log_y, measured.sigma, len(x)
+    """Return the best two power laws over a common overhead, if they hold and their BIC is below that of one law."""
+    log_x, n = np.log(np.array(x)), len(x)
+    y = np.exp(measured.log_y)
+    growing = y - _OVERHEADS[:, None] * y.min()  # one row for each overhead tried
+    log_growing, sigma = np.log(growing), measured.sigma * y / growing
     found: RegimeChange | None = None
     for split in range(SIDE, n - SIDE + 1):
-        before, chi2_before = _line(log_x[:split], log_y[:split], sigma[:split])
-        after, chi2_after = _line(log_x[split:], log_y[split:], sigma[split:])
+        before, chi2_before = _lines(log_x[:split], log_growing[:, :split], sigma[:, :split])
+        after, chi2_after = _lines(log_x[split:], log_growing[:, split:], sigma[:, split:])
         chi2 = chi2_before + chi2_after
-        bic = chi2 + 5 * math.log(n)
-        if bic < one_bic and _tail(chi2, n - 4, measured.df) >= SURE:
-            found, one_bic = RegimeChange(at=x[split], slope_before=before, slope_after=after), bic
+        for row, parameters in ((0, 4), (int(chi2.argmin()), 5)):  # row 0: no overhead
+            bic = float(chi2[row]) + (parameters + 1) * math.log(n)  # the place of the change is one more
+            if bic < one_bic and _tail(float(chi2[row]), n - parameters, measured.df) >= SURE:
+                found = RegimeChange(at=x[split], slope_before=float(before[row]), slope_after=float(after[row]))
+                one_bic = bic
     return found
 
 
-def _line(log_x: Floats, log_y: Floats, sigma: Floats) -> tuple[float, float]:
-    """Return slope and chi-square of the weighted straight line."""
-    design = np.stack([np.ones_like(log_x), log_x], axis=1) / sigma[:, None]
-    solution, *_ = np.linalg.lstsq(design, log_y / sigma, rcond=None)
-    rest = log_y / sigma - design @ solution
-    return float(solution[1]), float(rest @ rest)
+def _lines(log_x: Floats, log_y: Floats, sigma: Floats) -> tuple[Floats, Floats]:
+    """Return slope and chi-square of the weighted straight line through each row: (rows, sizes) -> 2 x (rows,)."""
+    weight = sigma**-2
+    total = weight.sum(axis=1, keepdims=True)
+    dx = log_x - (weight * log_x).sum(axis=1, keepdims=True) / total
+    dy = log_y - (weight * log_y).sum(axis=1, keepdims=True) / total
+    slope = (weight * dx * dy).sum(axis=1) / (weight * dx * dx).sum(axis=1)
+    return slope, (weight * (dy - slope[:, None] * dx) ** 2).sum(axis=1)
 
 
 def _tail(chi2: float, df: int, noise_df: float) -> float:

@@ -129,7 +129,7 @@ def _call(
     called = f"{word}({', '.join([str(width), *(f'{k}={v!r}' for k, v in arguments.items())])})"
     if not callable(make):
         raise LayerLoadError(
-            f"'{word}' is a {type(make).__name__}; a layer is a class or function, called as {called}."
+            f"'{word}' is of type {type(make).__name__}; a layer is a class or function, called as {called}."
         )
     try:
         signature = inspect.signature(make)

@@ -60,8 +60,7 @@ class GRU(AbstractLayer):
     def define(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one token by `gru_step`."""
         (h,) = state
-        core = self.core
-        h = gru_step(x_t, h, core.weight_ih_l0, core.weight_hh_l0, core.bias_ih_l0, core.bias_hh_l0)
+        h = gru_step(x_t, h, *self.core.all_weights[0])
         return h[..., : self.width], (h,)
 
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -72,7 +71,7 @@ class GRU(AbstractLayer):
 
     def initial_state(self, batch: int) -> State:
         """Return zeros, (b, h)."""
-        return (self.core.weight_hh_l0.new_zeros(batch, self.hidden),)
+        return (next(self.parameters()).new_zeros(batch, self.hidden),)
 
     def state_elements(self, length: int) -> int:
         """Return h, whatever the length."""

@@ -60,8 +60,7 @@ class LSTM(AbstractLayer):
     def define(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one token by `lstm_step`."""
         h, c = state
-        core = self.core
-        h, c = lstm_step(x_t, h, c, core.weight_ih_l0, core.weight_hh_l0, core.bias_ih_l0, core.bias_hh_l0)
+        h, c = lstm_step(x_t, h, c, *self.core.all_weights[0])
         return h[..., : self.width], (h, c)
 
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -72,7 +71,7 @@ class LSTM(AbstractLayer):
 
     def initial_state(self, batch: int) -> State:
         """Return zeros, h and c, each (b, h)."""
-        zeros = self.core.weight_hh_l0.new_zeros(batch, self.hidden)
+        zeros = next(self.parameters()).new_zeros(batch, self.hidden)
         return zeros, zeros.clone()
 
     def state_elements(self, length: int) -> int:

@@ -35,6 +35,11 @@ class Reading:
 class AbstractTrial(abc.ABC):
     """A cell, ready to be measured."""
 
+    @property
+    @abc.abstractmethod
+    def note(self) -> str | None:
+        """What of the cell could not be measured, and why, once it has been; None when nothing is missing."""
+
     @abc.abstractmethod
     def first(self) -> tuple[Reading, ...]:
         """Make the first call and whatever the later ones need; return what only the first call can tell."""
@@ -56,6 +61,10 @@ class AbstractProbe(abc.ABC):
     name: ClassVar[str]
     repeats: ClassVar[bool]
     alone: ClassVar[bool]
+
+    @abc.abstractmethod
+    def preload(self) -> None:
+        """Import what `prepare` and its trial will need; called once, in the process that forks, so runs no kernel."""
 
     @abc.abstractmethod
     def prepare(self, cell: Cell) -> AbstractTrial:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from seqscale.errors import UnsupportedError
-from seqscale.layers.adapt import CountsState, Steps
+from seqscale.layers.adapt import CountsState
 from seqscale.layers.build import DTYPES
 from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
-from seqscale.probes.subject import layer_of
+from seqscale.probes.subject import context_of, fast_twin, layer_of
 from seqscale.records import Cell
-from seqscale.tracing.trace import Counts, faked, trace
+from seqscale.tracing.trace import faked, preload, trace
 
 
 class CountProbe(AbstractProbe):
@@ -23,6 +23,10 @@ class CountProbe(AbstractProbe):
     name: ClassVar[str] = "count"
     repeats: ClassVar[bool] = False
     alone: ClassVar[bool] = False
+
+    def preload(self) -> None:
+        """Import what a trace needs."""
+        preload()
 
     def prepare(self, cell: Cell) -> AbstractTrial:
         """Choose what is counted; the layer is built when it is."""
@@ -34,8 +38,14 @@ class CountProbe(AbstractProbe):
 class CountTrial(AbstractTrial):
     """A count, made when it is asked for."""
 
-    def __init__(self, count: Callable[[], tuple[Reading, ...]]) -> None:
+    def __init__(self, count: Callable[[], tuple[tuple[Reading, ...], str | None]]) -> None:
         self._count = count
+        self._note: str | None = None
+
+    @property
+    def note(self) -> str | None:
+        """Which count is missing, and why."""
+        return self._note
 
     def first(self) -> tuple[Reading, ...]:
         """Return nothing: a count has no first call."""
@@ -43,36 +53,32 @@ class CountTrial(AbstractTrial):
 
     def again(self) -> tuple[Reading, ...]:
         """Count."""
-        return self._count()
+        readings, self._note = self._count()
+        return readings
 
 
-def counts_of(cell: Cell) -> Counts:
-    """Trace the cell's call."""
-    return trace(layer_of(cell).module, (cell.batch, cell.length, cell.width), DTYPES[cell.dtype], cell.mode)
-
-
-def _call_readings(cell: Cell) -> tuple[Reading, ...]:
-    counts = counts_of(cell)
-    if not counts.exact:
-        names = ", ".join(counts.unknown_operators)
-        raise UnsupportedError(f"no law for {names}: the counts would be lower bounds. Add one in tracing/work.py.")
-    return (
-        Reading(quantity="work", value=counts.work),
+def _call_readings(cell: Cell) -> tuple[tuple[Reading, ...], str | None]:
+    """Trace the cell's call. Work of which a part is unknown is not reported: it would be a lower bound."""
+    counts = trace(layer_of(cell).module, (cell.batch, cell.length, cell.width), DTYPES[cell.dtype], cell.mode)
+    counts.require_known_sizes()
+    bytes_and_nodes = (
         Reading(quantity="saved_bytes", value=counts.saved_bytes),
         Reading(quantity="predicted_peak_bytes", value=counts.predicted_peak_bytes),
         Reading(quantity="graph_nodes", value=counts.graph_nodes),
     )
+    if counts.unknown_operators:
+        return bytes_and_nodes, f"work is not counted: no law for {', '.join(counts.unknown_operators)}"
+    return (Reading(quantity="work", value=counts.work), *bytes_and_nodes), None
 
 
-def _state_readings(cell: Cell) -> tuple[Reading, ...]:
+def _state_readings(cell: Cell) -> tuple[tuple[Reading, ...], str | None]:
     """Read the layer's own law, and the storages of the state that is really carried after `length` tokens."""
-    module = layer_of(cell).module
-    readings = []
-    if isinstance(module, CountsState):
-        elements = cell.batch * module.state_elements(cell.length)
-        readings.append(Reading(quantity="state_elements", value=elements))
-    if isinstance(module, Steps):
-        readings.append(Reading(quantity="state_bytes", value=_state_bytes(cell)))
-    if not readings:
-        raise UnsupportedError(f"{cell.layer} has neither a step nor state_elements, so its state cannot be counted.")
-    return tuple(readings)
+    layer, fast = layer_of(cell), fast_twin(cell)
+    shape = (cell.batch, cell.length, cell.width)
+    with faked((layer.module, fast.module), shape, DTYPES[cell.dtype]) as ((a, b), x):
+        state = context_of(replace(layer, module=a), replace(fast, module=b), x)
+        storages = {t.untyped_storage() for t in tree_leaves(state) if isinstance(t, Tensor)}
+        carried = Reading(quantity="state_bytes", value=sum(s.nbytes() for s in storages))
+    if not isinstance(layer.module, CountsState):
+        return (carried,), f"{cell.layer} has no state_elements to compare with"
+    return (Reading(quantity="state_elements", value=layer.module.state_elements(cell.length)), carried), None

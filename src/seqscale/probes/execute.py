@@ -26,7 +26,6 @@ from seqscale.records import Block, Cell, Effort, Outcome, OutcomeKind, Sample
 Send = Callable[[Event], None]
 
 REFERENCE_SIZE = 256  # the reference product: 2 * 256^3 = 34 Mflop, about a millisecond
-OK = Outcome(kind=OutcomeKind.ok)
 
 
 def execute(block: Block, send: Send, launch: int, rounds_done: Mapping[str, int]) -> None:
@@ -65,7 +64,7 @@ def _measure_once(probe: AbstractProbe, block: Block, send: Send, launch: int) -
             except Exception as error:  # whatever a layer raises becomes its cell's outcome
                 outcome = outcome_of(error)
             else:
-                outcome = OK
+                outcome = Outcome(kind=OutcomeKind.ok, reason=trial.note)
                 forecast.saw(cell, time.perf_counter() - start)
                 _send_readings(send, cell, readings, Sample(value=0.0, launch=launch))
         send(CellDone(cell=cell.id, outcome=outcome))
@@ -126,7 +125,7 @@ def _repeat(probe: AbstractProbe, block: Block, send: Send, launch: int, rounds_
         send(RoundDone(round=number))
         number += 1
     for v in visited:
-        send(CellDone(cell=v.cell.id, outcome=OK))
+        send(CellDone(cell=v.cell.id, outcome=Outcome(kind=OutcomeKind.ok, reason=v.trial.note)))
 
 
 def _first_pass(

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import torch
 
-import seqscale
 from seqscale.errors import RejectedError, SeqscaleError, UnsupportedError
 from seqscale.records import Outcome, OutcomeKind
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "cannot allocate memory")
-_NOT_THE_USERS = tuple(str(Path(package).parent) for package in (torch.__file__, seqscale.__file__))
+_NOT_THE_USERS = tuple(str(folder) for folder in (Path(torch.__file__).parent, Path(__file__).parents[1]))
 _LONGEST = 300  # characters of a reason
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from seqscale.probes.base import AbstractProbe
 from seqscale.probes.catalogue import find
+from seqscale.probes.count import CountProbe
+from seqscale.probes.memory import MemoryProbe
 from seqscale.probes.time import TimeProbe
 
-_PROBES: dict[str, AbstractProbe] = {probe.name: probe for probe in (TimeProbe(),)}
+_PROBES: dict[str, AbstractProbe] = {probe.name: probe for probe in (TimeProbe(), MemoryProbe(), CountProbe())}
 
 
 def probe_of(name: str) -> AbstractProbe:

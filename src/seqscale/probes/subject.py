@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqscale.errors import UnsupportedError
-from seqscale.layers.adapt import segment
+from seqscale.layers.adapt import Steps, segment
 from seqscale.layers.build import DTYPES, Built, build
 from seqscale.layers.catalogue import LAYERS
 from seqscale.records import Cell
@@ -27,27 +27,37 @@ def input_of(cell: Cell) -> Tensor:
     return torch.randn(shape, generator=generator).to(cell.device, DTYPES[cell.dtype])
 
 
-def context_of(cell: Cell, module: nn.Module, x: Tensor) -> Any:
-    """Return the state of `module` after the tokens x (b, t, d); UnsupportedError for a layer without a step.
+def fast_twin(cell: Cell) -> Built:
+    """Build the cell's layer, with the same parameters, by its default algorithm: the fast way to a context's state."""
+    return layer_of(cell) if cell.layer not in LAYERS else _build(cell, LAYERS[cell.layer].algorithms[0])
 
-    A forward pass takes all tokens but the last and a step the last one, so that the state lies in memory as steps
-    leave it. The pass is made by the layer's default algorithm, whatever the cell's: their states are the same.
+
+def stepping(layer: Built) -> Steps:
+    """Return the layer's module as one that takes tokens one at a time; UnsupportedError where it cannot."""
+    if not isinstance(layer.module, Steps):
+        raise UnsupportedError("the layer has no step and initial_state, so it cannot decode token by token.")
+    return layer.module
+
+
+def context_of(layer: Built, fast: Built, x: Tensor) -> Any:
+    """Return the state of `layer` after the tokens x (b, t, d); UnsupportedError for a layer without a step.
+
+    A forward pass of `fast` takes all tokens but the last and a step of `layer` the last one, so that the state lies in
+    memory as steps leave it. Both have the same parameters; a layer's state is the same for each of its algorithms.
     """
-    fast = layer_of(cell) if cell.layer not in LAYERS else _build(cell, LAYERS[cell.layer].algorithms[0])
-    if not fast.capabilities.steps:
-        raise UnsupportedError(f"{cell.layer} has no step and initial_state, so it cannot decode token by token.")
+    module = stepping(layer)
     with torch.no_grad():
-        state = fast.module.initial_state(cell.batch)
-        if fast.capabilities.carries and cell.length > 1:
+        if fast.capabilities.carries and x.shape[1] > 1:
             _, state = segment(fast.module, x[:, :-1], None)
         else:
+            state = module.initial_state(x.shape[0])
             for x_t in x[:, :-1].unbind(1):
-                _, state = fast.module.step(x_t, state)
+                _, state = module.step(x_t, state)
         _, state = module.step(x[:, -1], state)
     return state
 
 
-def step_of(module: nn.Module, x_t: Tensor, state: Any) -> Callable[[], object]:
+def step_of(module: Steps, x_t: Tensor, state: Any) -> Callable[[], object]:
     """Return the call of one step from `state`, always the same one: a step maps a state to a new one."""
 
     def step() -> None:

@@ -41,6 +41,7 @@ from pathlib import Path
 
 import torch
 
+from seqscale.errors import UsageError
 from seqscale.messages import (
     Begin,
     CellDone,
@@ -106,13 +107,16 @@ class Worker:
             report = run_gate(request.cell).record()
         except Exception as error:  # whatever a layer raises
             outcome = outcome_of(error)
-            self.send(GateDone(passed=False, kind=outcome.kind.name, reason=outcome.reason, report={}))
+            misuse = isinstance(error, UsageError)
+            self.send(GateDone(passed=False, kind=outcome.kind.name, reason=outcome.reason, report={}, misuse=misuse))
         else:
             self.send(GateDone(passed=True, kind=OutcomeKind.ok.name, reason=None, report=report))
 
     def _measure(self, request: MeasureRequest) -> None:
         block = request.block
-        if not probe_of(block.cells[0].probe).alone:
+        probe = probe_of(block.cells[0].probe)
+        probe.preload()
+        if not probe.alone:
             self._work(block.cells[0].launcher, partial(self._execute, request))
             return
         forecast = Forecast()

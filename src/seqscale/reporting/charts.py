@@ -180,7 +180,7 @@ def _rows(entry: Entry, curve: Curve) -> list[dict[str, Any]]:
 def _note(curves: Sequence[tuple[Entry, Curve]], dropped: int) -> str:
     same: dict[tuple[tuple[float, float], ...], list[str]] = {}
     for entry, curve in curves:
-        same.setdefault(tuple((p.x, p.y) for p in curve.points), []).append(entry.subject)
+        same.setdefault(tuple((p.x, p.y) for p in curve.points), []).append(f"{entry.layer}/{entry.question.algorithm}")
     found = [", ".join(dict.fromkeys(names)) for names in same.values() if len(set(names)) > 1]
     notes = [f"Lines that coincide: {'; '.join(found)}."] if found else []
     if dropped:
@@ -206,9 +206,10 @@ def _y(name: str, rows: Sequence[Mapping[str, Any]]) -> Spec:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Return at most eight round values between two positive ones: powers of ten, finer under two decades."""
+    """Return at most eight round values around two positive ones: the finest round steps that are not too many."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    tenths, fifths, halves = ([f"{n / 10:.1f}" for n in range(10, 100, step)] for step in (1, 2, 5))
+    for steps in (tenths, fifths, halves, list("123456789"), ["1", "2", "5"], ["1", "3"], ["1"]):
         found = [float(f"{step}e{decade}") for decade in decades for step in steps]
         inside = [value for value in found if low / 1.2 <= value <= high * 1.2]
         if len(inside) <= 7:

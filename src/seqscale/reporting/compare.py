@@ -49,7 +49,10 @@ class Rivalry:
         if not clear:
             return f"tie throughout {whole}"
         changes = [f"{a[0]} and {b[0]}" for a, b in pairwise(clear) if a[1] != b[1]]
-        return f"between T={', '.join(changes)}" if changes else f"none in {whole}"
+        if changes:
+            return f"between T={', '.join(changes)}"
+        last = clear[-1][0]
+        return f"none in {whole}" if last == self.ratios[-1].length else f"none up to {last}, then a tie"
 
 
 def rivalries(page: Page) -> tuple[Rivalry, ...]:

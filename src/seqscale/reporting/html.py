@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jinja2
-import vl_convert
 
 from seqscale.records import Row
 from seqscale.reporting.charts import DARK, FILLED, LIGHT, Figure, config, figures, overview
 from seqscale.reporting.compare import Rivalry, rivalries
+from seqscale.reporting.library import library
 from seqscale.reporting.model import (
     TAKEAWAYS,
     Entry,
@@ -30,10 +30,12 @@ from seqscale.reporting.model import (
     rows_of,
     scope_facts,
     verdict_counts,
+    widths,
 )
 from seqscale.reporting.phrase import answer
 from seqscale.units import QUANTITIES, format_value
 from seqscale.verdicts.base import Kind, Reason, Verdict
+from seqscale.verdicts.common import SMALLEST_FLOOR
 
 OVERVIEW = {
     "time.linear-forward": "Forward time",
@@ -53,7 +55,7 @@ def report(page: Page) -> str:
     return environment.from_string(_asset("template.html")).render(
         style=_asset("style.css"),
         script=_asset("app.js"),
-        library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        library=library(),
         figures=_embedded(data),
         config=_embedded(config()),
         palette={"light": LIGHT, "dark": DARK},
@@ -74,6 +76,8 @@ def report(page: Page) -> str:
             {"failure": f, "word": in_words(f.kind), "lengths": lengths_text(f.lengths)} for f in failures(page.table)
         ],
         filled=FILLED,
+        several_widths=len(widths(page)) > 1,
+        smallest_floor=SMALLEST_FLOOR,
         kinds=Kind,
         verdicts=Verdict,
         reasons_known=Reason,
@@ -136,32 +140,36 @@ def _row(entry: Entry) -> View:
         "headline": j.headline,
         "statement": j.statement,
         "evidence": flat(j.evidence),
-        "scope": flat(j.scope),
+        "scope": ", ".join(f"{name} {text}" for name, text in flat(j.scope)),
         "laws": [(curve.label, curve.law_text) for curve in j.curves if curve.law],
         "missing": len(j.missing),
     }
 
 
 def flat(evidence: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested evidence as (path, text) pairs; {"value", "unit"} is written as one number with its unit."""
+    """Return nested evidence as (path, text) pairs; value, interval and unit of one number become one text."""
     pairs: list[tuple[str, str]] = []
     for key, value in evidence.items():
         name = f"{prefix}{key}".replace("_", " ")
-        if isinstance(value, Mapping):
-            rest = dict(value)
-            if {"value", "unit"} <= set(rest):
-                pairs.append((name, f"{_text(rest.pop('value'))} {rest.pop('unit')}".removesuffix(" 1")))
-            pairs += flat(rest, f"{name}, ")
-        elif isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
-            pairs += flat({str(i): item for i, item in enumerate(value, 1)}, f"{name} ")
-        else:
+        if not isinstance(value, Mapping):
             pairs.append((name, _text(value)))
+            continue
+        rest = dict(value)
+        if "unit" in rest and ("value" in rest or "text" in rest):
+            said = _text(rest.pop("value") if "value" in rest else rest.pop("text"))
+            if {"low", "high"} <= set(rest):
+                said += f" [{_text(rest.pop('low'))}, {_text(rest.pop('high'))}]"
+            pairs.append((name, f"{said} {rest.pop('unit')}".removesuffix(" 1")))
+        pairs += flat(rest, f"{name}, ")
     return pairs
 
 
 def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={_text(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_text(item) for item in value)}]"
+        between = "; " if any(isinstance(item, Mapping) for item in value) else ", "
+        return f"[{between.join(_text(item) for item in value)}]"
     if value is None:
         return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -32,7 +32,7 @@ class Page:
         claims: claim id -> claim, at least for every question.
         table: the rows of the study's cells, and no others; a row without outcome is a cell that is left.
         notes: what holds for every number ("dropout set to 0 in mine.py:Mine").
-        noise_floor: relative difference of two measurements of the same cell; None when nothing was measured twice.
+        noise_floor: how far two measurements of the same cell differ, as a share (verdicts.common.noise_floor).
     """
 
     study: str
@@ -44,8 +44,8 @@ class Page:
     judgements: tuple[Judgement, ...]
     claims: Mapping[str, AbstractClaim]
     table: Table
-    notes: tuple[str, ...] = ()
-    noise_floor: float | None = None
+    notes: tuple[str, ...]
+    noise_floor: float
 
     def __post_init__(self) -> None:
         asked = [(q.claim, q.layer.name, q.algorithm) for q in self.questions]

@@ -7,11 +7,21 @@ from collections.abc import Iterable, Sequence
 from seqscale.reporting.model import Entry, Page, defaults, entries, layer_names, lengths_text, reason_counts
 from seqscale.verdicts.base import Verdict
 
-# The claims that the sentence speaks of, in its order, and how it says them; a claim that was not asked is left out.
+# The claims that the sentence speaks of, in its order, and how it says that they hold and that they fail; a claim that
+# was not asked is left out.
 CLAUSES = {
-    "time.linear-forward": "forward time grew in proportion to length",
-    "memory.bptt-linear": "the memory that training keeps grew in proportion to length",
-    "memory.decode-state": "the state that decoding carries stayed the same at every length",
+    "time.linear-forward": (
+        "forward time grew in proportion to length",
+        "forward time did not grow in proportion to length",
+    ),
+    "memory.bptt-linear": (
+        "the memory that training keeps grew in proportion to length",
+        "the memory that training keeps did not grow in proportion to length",
+    ),
+    "memory.decode-state": (
+        "the state that decoding carries stayed the same at every length",
+        "the state that decoding carries did not stay the same at every length",
+    ),
 }
 
 
@@ -59,26 +69,26 @@ def answer(page: Page) -> str:
     asked = entries(page)
     if all(j.verdict is Verdict.undecided for j in page.judgements):
         return f"Nothing is decided yet. {verdict_sentence(page)}" if page.judgements else verdict_sentence(page)
-    clauses = [_clause(CLAUSES[claim], defaults(asked[claim])) for claim in CLAUSES if claim in asked]
+    clauses = [_clause(*CLAUSES[claim], defaults(asked[claim])) for claim in CLAUSES if claim in asked]
     if not clauses:
         return verdict_sentence(page)
     where = lengths_text(n for q in page.questions for n in q.scope.lengths)
     return f"On this machine, for T {where}: {'; '.join(clauses)}."
 
 
-def _clause(words: str, found: Sequence[Entry]) -> str:
+def _clause(words: str, denial: str, found: Sequence[Entry]) -> str:
     """Write one claim: for which layers it held, for which it failed, with a number each, for which it is open."""
     held = [e for e in found if e.judgement.verdict is Verdict.supported]
     failed = [e for e in found if e.judgement.verdict is Verdict.contradicted]
     open_ = [e for e in found if e.judgement.verdict is Verdict.undecided]
     if not held and not failed:
         return f"whether {words} is undecided for {_all_or(open_, found)}"
-    if held and not open_ and len(found) > 2:
+    if not open_ and len(found) > 2 and len(held) > len(failed):
         text = f"{words} for every layer{_number(held)}" + (f" but {_subjects(failed)}" if failed else "")
     elif held:
         text = f"{words} for {_subjects(held)}" + (f", not for {_subjects(failed)}" if failed else "")
     else:
-        text = f"it is not so that {words} for {_subjects(failed)}"
+        text = f"{denial} for {_subjects(failed)}"
     return text + (f" (undecided for {listed(e.layer for e in open_)})" if open_ else "")
 
 

@@ -17,7 +17,9 @@ class Study:
         name, sentence: for `seqscale list studies`.
         lengths: lengths of the default algorithm, rising.
         widths: widths of the stream; each gives questions of its own.
-        loop_length, loop_length_attention: the longest length at which a Python loop over `step` is measured.
+        state_width: width of the stream at which claims on widening are asked; they multiply it by 8 and 16.
+        loop_lengths, loop_lengths_attention: lengths at which a Python loop over `step` is measured; attention's loop
+            costs T^2 copies.
         launcher: "fork" (one prepared parent) or "fresh" (a new process for each launch).
         efforts: probe -> how hard its cells are measured.
     """
@@ -26,8 +28,9 @@ class Study:
     sentence: str
     lengths: tuple[int, ...]
     widths: tuple[int, ...]
-    loop_length: int
-    loop_length_attention: int
+    state_width: int
+    loop_lengths: tuple[int, ...]
+    loop_lengths_attention: tuple[int, ...]
     launcher: str
     efforts: Mapping[str, Effort]
 
@@ -61,8 +64,14 @@ def questions(study: Study, request: Request) -> tuple[Question, ...]:
         for layer in request.layers
         if claim.applies(layer)
         for algorithm in _algorithms(request, layer)
-        for width in ((request.width,) if request.width else study.widths)
+        for width in _widths(study, request, claim)
     )
+
+
+def _widths(study: Study, request: Request, claim: AbstractClaim) -> tuple[int, ...]:
+    if claim.widens:
+        return (min(study.state_width, request.width or study.state_width),)
+    return (request.width,) if request.width else study.widths
 
 
 def _algorithms(request: Request, layer: LayerSpec) -> tuple[str, ...]:
@@ -73,8 +82,8 @@ def _algorithms(request: Request, layer: LayerSpec) -> tuple[str, ...]:
 def _scope(study: Study, request: Request, layer: LayerSpec, algorithm: str, width: int) -> Scope:
     lengths = request.lengths or study.lengths
     if algorithm == "reference" and layer.name not in request.algorithms:
-        longest = study.loop_length_attention if layer.family == "attention" else study.loop_length
-        lengths = tuple(n for n in lengths if n <= longest) or lengths[:1]
+        loop = study.loop_lengths_attention if layer.family == "attention" else study.loop_lengths
+        lengths = loop if request.lengths is None else tuple(n for n in lengths if n <= loop[-1]) or lengths[:1]
     return Scope(
         lengths=lengths,
         width=width,

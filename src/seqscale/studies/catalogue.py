@@ -11,8 +11,9 @@ QUICK = Study(
     sentence="every claim on two CPU cores within 150 s: T 32..4096, width 64, forks of one prepared process",
     lengths=(32, 64, 128, 256, 512, 1024, 2048, 4096),
     widths=(64,),
-    loop_length=512,
-    loop_length_attention=256,
+    state_width=32,
+    loop_lengths=(32, 64, 128, 256, 512),
+    loop_lengths_attention=(16, 32, 64, 128, 256),
     launcher="fork",
     efforts={
         "count": Effort(min_rounds=1, max_rounds=1),
@@ -26,8 +27,9 @@ FULL = Study(
     sentence="every claim at T 64..65536 and widths 64..1024, a fresh process for each of three launches; resumable",
     lengths=tuple(64 * 2**k for k in range(11)),
     widths=(64, 128, 256, 512, 1024),
-    loop_length=4096,
-    loop_length_attention=1024,
+    state_width=64,
+    loop_lengths=(64, 128, 256, 512, 1024, 2048, 4096),
+    loop_lengths_attention=(64, 128, 256, 512, 1024),
     launcher="fresh",
     efforts={
         "count": Effort(min_rounds=1, max_rounds=1, cell_s=120.0, call_s=120.0),

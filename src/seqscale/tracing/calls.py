@@ -21,11 +21,13 @@ def forward_call(module: nn.Module, x: Tensor) -> Tensor:
 
 
 def training_call(module: nn.Module, x: Tensor) -> None:
-    """Run x (b, t, d) forward and the sum of the outputs backward, to the parameters and to x; gradients start empty.
+    """Run x (b, t, d) forward and the mean of the outputs backward, to the parameters and to x; gradients start empty.
 
-    x must require a gradient, as the input of any layer but a model's first does.
+    Of the mean, not of the sum: the sum's gradient is one number seen through zero strides, and matrix products copy it
+    into a full tensor inside the kernel, which is neither what a next layer would send nor visible to a trace. x must
+    require a gradient, as the input of any layer but a model's first does.
     """
     x.grad = None
     for parameter in module.parameters():
         parameter.grad = None
-    output_of(module(x)).sum().backward()
+    output_of(module(x)).mean().backward()

@@ -48,15 +48,11 @@ def lstm_workspace_bytes(steps: int, batch: int, width: int, hidden: int) -> int
         steps * batch * _padded(4 * hidden),
         steps * batch * _padded(hidden),
         *3 * (rows * _padded(max(width, hidden)),),
-        *2 * (rows * _aligned(hidden),),
+        *2 * (rows * hidden,),
     )
     return sum(-(-part * _FLOAT // _PAGE) * _PAGE for part in parts)
 
 
-def _aligned(elements: int) -> int:
-    return -(-elements // 16) * 16
-
-
 def _padded(elements: int) -> int:
-    aligned = _aligned(elements)
+    aligned = -(-elements // 16) * 16
     return aligned + 16 if aligned % 256 == 0 else aligned

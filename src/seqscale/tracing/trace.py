@@ -11,6 +11,7 @@ beside this file and read the same stream of operators.
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +20,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeCopyMode,
+    FakeTensor,
+    FakeTensorMode,
+    UnsupportedOperatorException,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from seqscale.errors import UnsupportedError
 from seqscale.tracing.calls import output_of
 from seqscale.tracing.graph import count_nodes
 from seqscale.tracing.ledger import Ledger
+from seqscale.tracing.memo import Memo
 from seqscale.tracing.opaque import corrected, knows
 from seqscale.tracing.work import base_name, is_view, work_of
 
@@ -36,11 +46,13 @@ class Counts:
 
     Attributes:
         work: floating-point operations; a lower bound when `unknown_operators` is not empty.
-        operators: kernels that run: operators that are neither views nor questions about a tensor.
+        operators: kernels that run: operators that are neither views nor questions about a tensor. A write into a view
+            may count one more or less than the real one: autograd replays the view in another way on fake tensors.
         saved_bytes: what autograd keeps for the backward pass, each storage once, parameters and inputs apart.
         predicted_peak_bytes: largest sum of the storages that the call itself makes, gradients included.
         graph_nodes: autograd nodes that the forward pass builds.
-        unknown_operators: names of operators without a law, sorted.
+        unknown_operators: names of operators without a law of work, sorted.
+        unknown_sizes: names of operators that allocate what fake tensors do not know, sorted: bytes would be wrong.
     """
 
     work: int
@@ -49,35 +61,53 @@ class Counts:
     predicted_peak_bytes: int
     graph_nodes: int
     unknown_operators: tuple[str, ...]
+    unknown_sizes: tuple[str, ...]
 
-    @property
-    def exact(self) -> bool:
-        """Whether every operator has a law."""
-        return not self.unknown_operators
+    def require_known_sizes(self) -> None:
+        """Raise UnsupportedError when an operator allocates what the trace does not know."""
+        if self.unknown_sizes:
+            raise UnsupportedError(f"cannot be traced: nothing says what {', '.join(self.unknown_sizes)} allocates.")
 
 
 def trace(module: nn.Module, shape: tuple[int, int, int], dtype: torch.dtype, mode: str) -> Counts:
     """Count one call of `module` on an input of `shape` (b, t, d), with nothing executed and nothing allocated.
 
+    Raises UnsupportedError for a module that must see its data (`if x.sum() > 0`).
+
     Args:
         module: any module that maps (b, t, d) to (b, t, d) or ((b, t, d), state); it is left as it is.
         shape: b, t, d.
         dtype: of the input; the parameters keep theirs.
-        mode: "forward" (no graph) or "training" (forward and backward of the sum of the outputs).
+        mode: "forward" (no graph) or "training" (forward and backward of the mean of the outputs).
     """
-    with faked(module, shape, dtype) as (twin, x):
-        return watch(twin, x, mode)
+    collecting = gc.isenabled()
+    gc.disable()  # it would search the growing graph again and again, for half of the time of a long trace
+    try:
+        with faked((module,), shape, dtype) as ((twin,), x):
+            return watch(twin, x, mode)
+    except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException) as error:
+        raise UnsupportedError(f"cannot be traced: {error} needs real data, and a trace has none.") from error
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def preload() -> None:
+    """Import what torch imports at the first trace, seconds' worth; runs no kernel and no backward pass."""
+    trace(nn.ReLU(), (1, 1, 1), torch.float32, "forward")
 
 
 @contextmanager
-def faked(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Iterator[tuple[nn.Module, Tensor]]:
-    """Give a copy of `module` and an input whose tensors have no data, while the block runs."""
+def faked(
+    modules: tuple[nn.Module, ...], shape: tuple[int, ...], dtype: torch.dtype
+) -> Iterator[tuple[tuple[nn.Module, ...], Tensor]]:
+    """Give copies of `modules` and an input of `shape` whose tensors have no data, while the block runs."""
     fake = FakeTensorMode(allow_non_fake_inputs=True)  # a constant that the layer made at import stays usable
     with FakeCopyMode(fake):
-        twin = copy.deepcopy(module)
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+        twins = copy.deepcopy(modules)
+    device = next((p.device for p in modules[0].parameters()), torch.device("cpu"))
     with fake:
-        yield twin, torch.empty(shape, dtype=dtype, device=device)
+        yield twins, torch.empty(shape, dtype=dtype, device=device)
 
 
 def watch(module: nn.Module, x: Tensor, mode: str) -> Counts:
@@ -96,7 +126,7 @@ def watch(module: nn.Module, x: Tensor, mode: str) -> Counts:
             with torch.autograd.graph.saved_tensors_hooks(saved.pack, lambda tensor: tensor):
                 y = output_of(module(x))
             nodes = count_nodes(y)
-            loss = y.sum()
+            loss = y.mean()
             del y
             loss.backward()
         else:
@@ -109,6 +139,7 @@ def watch(module: nn.Module, x: Tensor, mode: str) -> Counts:
         predicted_peak_bytes=ledger.peak_bytes,
         graph_nodes=nodes,
         unknown_operators=tuple(sorted(watcher.unknown)),
+        unknown_sizes=tuple(sorted(watcher.unknown_sizes)),
     )
 
 
@@ -118,20 +149,22 @@ class _Watcher(TorchDispatchMode):
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self._ledger = ledger
+        self._memo = Memo()
         self.work = 0
         self.operators = 0
         self.unknown: set[str] = set()
+        self.unknown_sizes: set[str] = set()
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func is torch.ops.prim.device.default and isinstance(args[0], FakeTensor):
             return args[0].fake_device  # asked by autograd all the time; computes nothing
-        result = func(*args, **(kwargs or {}))
+        result = self._memo.call(func, args, kwargs or {})
         if is_view(func) or func.namespace == "prim":
             return result
         if not knows(func, args):
-            self.unknown.add(f"{base_name(func)} (its workspace)")
+            self.unknown_sizes.add(base_name(func))
         if isinstance(result, Tensor):
             self._ledger.see(result)
         else:

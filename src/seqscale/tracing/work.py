@@ -13,6 +13,7 @@ unknown: it is listed by name, and the work is then a lower bound.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -94,6 +95,7 @@ def work_of(operator: OpOverload, arguments: Sequence[Any], result: Any) -> int 
     return None
 
 
+@cache
 def base_name(operator: OpOverload) -> str:
     """Return the operator's name without its library, overload and the underscore of its in-place form."""
     space, _, name = operator._schema.name.partition("::")
@@ -102,6 +104,7 @@ def base_name(operator: OpOverload) -> str:
     return name if name in _MOVES else name.removesuffix("_")
 
 
+@cache
 def is_view(operator: OpOverload) -> bool:
     """Whether the result only names an argument's storage: its schema says `aliases, does not write`."""
     if operator._schema.name.removeprefix("aten::") in _VIEWS:

@@ -147,6 +147,7 @@ class AbstractClaim(abc.ABC):
     kind: ClassVar[Kind]
     estimand: ClassVar[str]
     delta: ClassVar[float]
+    widens: ClassVar[bool] = False  # asked at the study's `state_width`, since it multiplies it
 
     @abc.abstractmethod
     def applies(self, layer: LayerSpec) -> bool:

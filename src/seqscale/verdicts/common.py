@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from seqscale.fit.points import Points
@@ -113,6 +114,7 @@ def curve_points(rows: Iterable[Row], quantity: str) -> tuple[CurvePoint, ...]:
     return tuple(CurvePoint(x=x, y=o.value, low=o.low, high=o.high) for x, o in seen)
 
 
+@lru_cache(maxsize=4)  # one table is judged by many questions
 def noise_floor(table: Table) -> float:
     """Return the session's noise floor: how far two labels of the same cell differ.
 

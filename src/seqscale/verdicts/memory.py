@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import itertools
+from dataclasses import dataclass
 from typing import Any, final
 
 from seqscale.fit.exact import ExactLaw, exact_law
@@ -22,11 +23,12 @@ from seqscale.verdicts.common import (
     undecided_for_cells,
 )
 
-# Where the exact law is solved: three sizes for each degree up to two. Memory cells at the scope's own lengths, up to
-# the longest, are held out from it: a law that is exact only below some block size fails there.
+# Where the exact laws are solved: three sizes for each degree up to two. Memory cells at the scope's own lengths are
+# held out: a law that is exact only below some block size fails there. A batch of 1 often takes a path of its own (a
+# view where others copy), so the law over batches is solved from 2 and 3 and held out at 5, beside that of the scope.
 LAW_LENGTHS = (2, 3, 5)
-LAW_BATCHES = (1, 2)
-LAW_WIDTHS = (16, 32, 48)
+LAW_BATCHES = (2, 3)
+HELD_OUT_BATCH = 5
 
 # The kata's own example: 10,000 steps of 1024 units in float32, then 24 layers and 32 sequences.
 EXAMPLE_LENGTH, EXAMPLE_WIDTH, EXAMPLE_LAYERS, EXAMPLE_BATCH = 10_000, 1024, 24, 32
@@ -49,33 +51,37 @@ class AbstractTrainingMemory(AbstractClaim):
         return (*_law_cells(question), *_memory_cells(question))
 
     def judge(self, question: Question, table: Table) -> Judgement:
-        """Judge the exponent; a measured peak that the counts do not explain leaves it undecided."""
+        """Judge the exponent; a measured peak that the counts do not explain leaves it undecided.
+
+        Law cells of other widths that the layer refuses are done without: the law is then over T alone.
+        """
         rows = table.rows_of(self.requires(question))
+        waiting = any(row.outcome is None for row in rows)
         counted = tuple(row for row in rows if "saved_bytes" in row.observations)
         memory = tuple(row for row in counted if row.cell.probe == "memory")
-        if len(memory) < FEWEST_LENGTHS or any(not row.ok for row in rows if row.cell.probe == "count"):
+        if waiting or len(memory) < FEWEST_LENGTHS:
             return undecided_for_cells(self, question, rows)
-        law = exact_law([(_dims(row.cell), int(row.observations["saved_bytes"].value)) for row in counted])
+        if not all(row.observations["saved_bytes"].value for row in memory):
+            said = "nothing is saved for the backward pass: no parameter and no input asks for a gradient"
+            return judgement(self, question, Verdict.undecided, said, reason=Reason.unanswerable)
+        laws = _laws(question, counted)
         power = fit_power(points_of(memory, "saved_bytes"))
-        degree = law.exponent("T") if law is not None else None
+        degree = None if laws.own is None else laws.own.exponent("T")
         agrees, agreement = _agreement(memory)
         verdict = Verdict[self.decide(power if degree is None else degree).name] if agrees else Verdict.undecided
         reason = None
         if verdict is Verdict.undecided:
             reason = Reason.noise if agrees else Reason.instrument
-        if law is None:
-            said, headline = f"{power.text()} B (no exact law verifies)", f"saved T^{power.p:.2f}"
-        else:
-            said, headline = f"{law.text()} B, exact", f"saved T^{degree}, exact"
+        headline = f"saved T^{power.p:.2f}" if degree is None else f"saved T^{degree}, exact"
         return judgement(
             self,
             question,
             verdict,
-            f"saved bytes = {said}; {agreement}",
+            f"saved bytes = {laws.text(power)}; {agreement}",
             reason=reason,
             headline=headline,
-            evidence=_evidence(law, power, memory) | {"agreement": agreement},
-            curves=_curves(question, memory, law, power),
+            evidence=_evidence(laws, power, memory) | {"agreement": agreement},
+            curves=_curves(question, memory, laws, power),
             missing=(row for row in rows if not row.ok),
         )
 
@@ -120,14 +126,49 @@ class AttentionTraining(AbstractTrainingMemory):
         return average(1 - high95, 1 - low95, self.delta)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Laws:
+    """The exact law at the scope's batch, and the one over all batches from 2 on; None where none verifies."""
+
+    batch: int
+    own: ExactLaw | None
+    batches: ExactLaw | None
+
+    def text(self, power: PowerFit) -> str:
+        """Return the laws in words, or the fit where there is no law."""
+        if self.own is None:
+            return f"{power.text()} B (no exact law verifies)"
+        if self.batches is None:
+            return f"{self.own.text()} B at B = {self.batch}, exact"
+        if self.batch > 1:
+            return f"{self.batches.text()} B, exact"
+        return f"{self.own.text()} B at B = 1, {self.batches.text()} B at B >= 2, exact"
+
+
+def _laws(question: Question, counted: tuple[Row, ...]) -> _Laws:
+    """Solve both laws from the counts."""
+    batch = question.scope.batch
+    samples = [
+        ({"B": row.cell.batch, "T": row.cell.length, "d": row.cell.width}, int(row.observations["saved_bytes"].value))
+        for row in counted
+    ]
+    own = [({"T": dims["T"], "d": dims["d"]}, value) for dims, value in samples if dims["B"] == batch]
+    several = [sample for sample in samples if sample[0]["B"] >= 2]
+    return _Laws(batch=batch, own=exact_law(own), batches=exact_law(several) if several else None)
+
+
 def _law_cells(question: Question) -> tuple[Cell, ...]:
+    width = question.scope.width
+    widths = (width // 4, width // 2, width * 3 // 4) if width % 4 == 0 else (width, 2 * width, 3 * width)
+    batches = dict.fromkeys((question.scope.batch, *LAW_BATCHES))
+    sizes = [*itertools.product(LAW_LENGTHS, batches, widths), (LAW_LENGTHS[-1], HELD_OUT_BATCH, widths[-1])]
     version = PROBES["count"].version
     return tuple(
         question.scope.cell(
             "count", version, question.layer, algorithm=question.algorithm, mode="training",
             length=length, batch=batch, width=width,
         )
-        for length, batch, width in itertools.product(LAW_LENGTHS, LAW_BATCHES, LAW_WIDTHS)
+        for length, batch, width in dict.fromkeys(sizes)
     )  # fmt: skip
 
 
@@ -139,10 +180,6 @@ def _memory_cells(question: Question) -> tuple[Cell, ...]:
         )
         for length in loop_lengths(question)
     )
-
-
-def _dims(cell: Cell) -> dict[str, int]:
-    return {"B": cell.batch, "T": cell.length, "d": cell.width}
 
 
 def _interval(p: PowerFit | int) -> tuple[float, float, float, float]:
@@ -167,16 +204,17 @@ def _agreement(memory: tuple[Row, ...]) -> tuple[bool, str]:
     )
 
 
-def _evidence(law: ExactLaw | None, power: PowerFit, memory: tuple[Row, ...]) -> dict[str, Any]:
+def _evidence(laws: _Laws, power: PowerFit, memory: tuple[Row, ...]) -> dict[str, Any]:
     evidence: dict[str, Any] = {
-        "law": {"text": power.text() if law is None else law.text(), "unit": "B", "exact": law is not None},
+        "law": {"text": laws.text(power), "unit": "B", "exact": laws.own is not None},
         "exponent": {"value": power.p, "low": power.p_low, "high": power.p_high, "unit": "1"},
         "lengths": {"value": [row.cell.length for row in memory], "unit": "tokens"},
     }
-    if law is not None:
-        one = int(law.value(B=1, T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
-        many = EXAMPLE_LAYERS * int(law.value(B=EXAMPLE_BATCH, T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
-        evidence["verified_at"] = [dict(dims) for dims in law.verified_at]
+    if laws.own is not None:
+        evidence["verified_at"] = [{"B": laws.batch, **dims} for dims in laws.own.verified_at]
+    if laws.own is not None and laws.batches is not None and laws.batch == 1:
+        one = int(laws.own.value(T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
+        many = EXAMPLE_LAYERS * int(laws.batches.value(B=EXAMPLE_BATCH, T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
         evidence["example"] = {
             "text": (
                 f"T = {EXAMPLE_LENGTH:,}, d = {EXAMPLE_WIDTH}: the kata counts {format_bytes(KATA_BYTES)}, "
@@ -191,19 +229,16 @@ def _evidence(law: ExactLaw | None, power: PowerFit, memory: tuple[Row, ...]) ->
     return evidence
 
 
-def _curves(question: Question, memory: tuple[Row, ...], law: ExactLaw | None, power: PowerFit) -> tuple[Curve, ...]:
+def _curves(question: Question, memory: tuple[Row, ...], laws: _Laws, power: PowerFit) -> tuple[Curve, ...]:
     """Return saved bytes with their law, and the measured peak beside the predicted one."""
     label = f"{question.layer.name}/{question.algorithm}"
-    first = memory[0].cell
+    law, width = laws.own, question.scope.width
     at = [row.cell.length for row in memory]
-    fitted = [
-        (float(t), power.predict(t) if law is None else float(law.value(B=first.batch, T=t, d=first.width))) for t in at
-    ]
-    text = f"{power.text()} B" if law is None else f"{law.text()} B"
+    fitted = [(float(t), power.predict(t) if law is None else float(law.value(T=t, d=width))) for t in at]
     curves = [
         Curve(
             label=f"{label} saved", quantity="saved_bytes", x_name="length", points=curve_points(memory, "saved_bytes"),
-            law=tuple(fitted), law_text=text, exact=True,
+            law=tuple(fitted), law_text=laws.text(power), exact=True,
         )
     ]  # fmt: skip
     for name, word in (("predicted_peak_bytes", "peak predicted"), ("measured_peak_bytes", "peak measured")):

@@ -60,7 +60,8 @@ class AbstractLinearTime(AbstractClaim):
         floor = noise_floor(table)
         points = points_of(measured, "time")
         slope, power, classes = local_slope(points), fit_power(points), growth_classes(points, floor)
-        change = lack_of_fit(points, power, classes).change
+        lack = lack_of_fit(points, power, classes)
+        change = lack.change
         decision = equivalence(slope.low90, slope.high90, slope.low95, slope.high95, 1.0, self.delta)
         verdict, reason, why = _decide(decision, slope.value, power, classes)
         text = f"T^{slope.value:.2f} [{slope.low95:.2f}, {slope.high95:.2f}]"
@@ -71,6 +72,8 @@ class AbstractLinearTime(AbstractClaim):
         )
         if change is not None:
             statement += f"; its growth changes near T = {change.at:.0f}"
+        elif lack.rejected:
+            statement += "; no smooth law fits all lengths"
         law = tuple((x, power.predict(x)) for x in points.x)
         curve = Curve(
             label=f"{question.layer.name}/{question.algorithm} {self.mode}",

@@ -13,7 +13,7 @@ from seqscale.units import format_value
 from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Kind, Reason, Verdict
 from seqscale.verdicts.common import judgement, points_of, undecided_for_cells
 
-WIDENINGS = (8, 16)  # times the width of the stream: the kata's 512 and 1024 at width 64
+WIDENINGS = (8, 16)  # times the width of the stream; at width 64 the kata's own 512 and 1024
 
 
 class AbstractQuadruples(AbstractClaim):
@@ -26,6 +26,7 @@ class AbstractQuadruples(AbstractClaim):
     takeaway = 1
     kind = Kind.equivalence
     delta = 0.10
+    widens = True
     probe: ClassVar[str]
     quantity: ClassVar[str]
     length: ClassVar[int]

@@ -1,4 +1,4 @@
-// Draws the figures: those in sight at once, those inside a closed <details> when it is opened.
+// Draws the figures in the page's order; those inside a closed <details> when it is opened.
 // Colours are CSS variables in the SVG, so light, dark and print need no second drawing.
 
 const data = JSON.parse(document.getElementById("figure-data").textContent);
@@ -25,8 +25,13 @@ async function draw(element) {
   }
 }
 
+// One after the other, with a pause for the reader's own clicks: a large study has a hundred figures.
 for (const element of document.querySelectorAll(".chart")) {
   const closed = element.closest("details:not([open])");
-  if (closed) closed.addEventListener("toggle", () => draw(element), { once: true });
-  else draw(element);
+  if (closed) {
+    closed.addEventListener("toggle", () => draw(element), { once: true });
+  } else {
+    await draw(element);
+    await new Promise((resume) => setTimeout(resume));
+  }
 }

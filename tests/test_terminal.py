@@ -1,0 +1,242 @@
+"""The terminal's screens: fixed layout, verdict words that agree with the numbers, nothing that a name can break."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_pages import (
+    ATTENTION,
+    CLAIMS,
+    ELMAN,
+    GRU,
+    LENGTHS,
+    LSTM,
+    OWN,
+    broken,
+    layer,
+    measured,
+    page,
+    scope,
+    value_of,
+)
+
+from seqscale.records import Observation, Outcome, OutcomeKind, Question, Row, Sample, Table
+from seqscale.reporting.compare import Ratio, Rivalry, rivalries
+from seqscale.reporting.model import Page
+from seqscale.reporting.terminal import COLUMNS, WIDTH, claims_text, first_screen, status_text
+from seqscale.verdicts.base import Judgement, Reason, Verdict
+
+REASONS = (None, *Reason)
+
+
+def screen(found: Page) -> str:
+    return first_screen(found, store="s.db", report="r.html")
+
+
+def judged(claim: str, name: str, algorithm: str, verdict: Verdict, reason: Reason | None, headline: str) -> Judgement:
+    return Judgement(
+        claim=claim, takeaway=CLAIMS[claim].takeaway, layer=name, algorithm=algorithm, verdict=verdict, reason=reason,
+        statement="", headline=headline, scope={}, evidence={},
+    )  # fmt: skip
+
+
+def page_of(rows: list[tuple[str, str, str, Verdict, Reason | None, str]]) -> Page:
+    """A page with nothing but judgements: (claim, layer, algorithm, verdict, reason, headline)."""
+    questions = tuple(
+        Question(claim=c, layer=layer(name, algorithms=("a", "b", "c")), algorithm=algorithm, scope=scope())
+        for c, name, algorithm, *_ in rows
+    )
+    judgements = tuple(judged(*row) for row in rows)
+    return dataclasses.replace(page(layers=(GRU,)), questions=questions, judgements=judgements, table=Table(()))
+
+
+def test_the_first_screen_of_a_small_study_reads_like_this() -> None:
+    found = page(layers=(GRU, ATTENTION), claims={"time.linear-forward": CLAIMS["time.linear-forward"]}, notes=())
+    assert (
+        screen(found)
+        == """\
+seqscale quick - 2 CPU threads - float32 - width 64 - batch 1 - T 32..4096 - 2 m 11 s
+cells: 26 ok. Verdicts hold for this scope.
+
+THE KATA SAYS                    HOLDS                 FAILS               UNDECIDED
+1 Steps must wait for each other 2 of 4                2 of 4              0 of 4
+  time.linear-forward            gru                   attention           -
+      gru/library T^1.00 [0.98, 1.02]; attention/library T^2.00 [0.98, 1.02]
+
+FASTER FORWARD, measured at T=32                    at T=4096                  crossover
+  attention/library against
+    gru/library          attention 10.8x [10.4, 11] attention 1.23x [1.2,      none in 32..4096
+                                                    1.32]
+  how many times faster, with its 95 % interval; a tie: the interval includes 1
+
+2 supported, 2 contradicted, 0 undecided
+a bare name stands for every algorithm judged: gru, attention: library, reference
+Your own layer:  seqscale run --layer mine.py:MyLayer
+Report:          r.html
+Every claim:     seqscale claims s.db
+"""
+    )
+
+
+def test_counts_of_verdicts_and_cells_agree_with_the_page() -> None:
+    found = page()
+    text = screen(found)
+    kinds = [j.verdict for j in found.judgements]
+    assert ", ".join(f"{kinds.count(v)} {v.name}" for v in Verdict) + " (4 budget, 2 noise, 2 unanswerable)" in text
+    outcomes = [row.outcome.kind for row in found.table if row.outcome]
+    for kind in (OutcomeKind.ok, OutcomeKind.skipped, OutcomeKind.timed_out, OutcomeKind.rejected):
+        assert f"{outcomes.count(kind)} {kind.name.replace('_', ' ')}" in text
+
+
+def test_only_takeaways_with_claims_are_shown() -> None:
+    text = screen(page())
+    assert "3 BPTT memory grows with T" in text
+    assert "A fixed state forgets" not in text
+
+
+def test_the_command_that_decides_says_what_it_costs() -> None:
+    # elman's training cells were predicted to need 2 x 95 s
+    assert "Decide time.linear-training (about 3 m 10 s):  seqscale run --until time.linear-training" in screen(page())
+
+
+def test_nothing_left_to_decide_offers_no_command() -> None:
+    assert "Decide" not in screen(page(layers=(GRU,)))
+
+
+def test_two_files_with_the_same_name_keep_their_folders() -> None:
+    names = ("a/mine.py:Mine", "b/mine.py:Mine", "c/other.py:Other")
+    rows = [("time.linear-forward", n, "a", Verdict.supported, None, "") for n in names]
+    lines = screen(page_of(rows))
+    assert "a/mine.py:Mine" in lines and "b/mine.py:Mine" in lines
+    assert "c/other.py" not in lines
+
+
+names = st.text("abcdefghij", min_size=1, max_size=6)
+decided = st.tuples(st.sampled_from([Verdict.supported, Verdict.contradicted]), st.none())
+undecided = st.tuples(st.just(Verdict.undecided), st.sampled_from(list(Reason)))
+verdicts = st.one_of(decided, undecided)
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from(sorted(CLAIMS)), names, st.sampled_from("abc")), verdicts, min_size=1))
+@settings(deadline=None, max_examples=60)
+def test_every_judgement_is_listed_once_under_its_own_verdict(
+    found: dict[tuple[str, str, str], tuple[Verdict, Reason | None]],
+) -> None:
+    text = screen(page_of([(*key, *verdict, "T^1.00 [0.9, 1.1]") for key, verdict in found.items()]))
+    for claim in {claim for claim, _, _ in found}:
+        lines = text.splitlines()
+        start = next(i for i, line in enumerate(lines) if line.split()[:1] == [claim] and line.startswith("  "))
+        end = start + 1
+        while lines[end].startswith(" " * COLUMNS[0]):
+            end += 1
+        listed: list[tuple[str, str, Verdict]] = []
+        left = COLUMNS[0]
+        for verdict, width in zip(Verdict, COLUMNS[1:], strict=True):
+            for word in " ".join(line[left : left + width] for line in lines[start:end]).split():
+                name, _, algorithm = word.rstrip(";").partition("/")
+                if word.rstrip(";").endswith(":") or name == "-":
+                    continue
+                every = [a for c, n, a in found if (c, n) == (claim, name)]
+                listed += [(name, a, verdict) for a in ([algorithm] if algorithm else every)]
+            left += width
+        expected = [(n, a, verdict) for (c, n, a), (verdict, _) in found.items() if c == claim]
+        assert sorted(map(str, listed)) == sorted(map(str, expected))
+
+
+@given(st.lists(st.tuples(st.text(max_size=90), verdicts, st.text(max_size=60)), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=60)
+def test_any_name_fits_the_screen_and_controls_nothing(
+    found: list[tuple[str, tuple[Verdict, Reason | None], str]],
+) -> None:
+    unique = {name: (verdict, headline) for name, verdict, headline in found}
+    made = page_of([("time.linear-forward", n, "a", *v, headline) for n, (v, headline) in unique.items()])
+    for text in (screen(made), claims_text(made.judgements, made.claims)):
+        assert all(len(line) <= WIDTH for line in text.split("\n"))
+        assert all(c.isprintable() for line in text.split("\n") for c in line)
+
+
+def pair(attention: list[float], gru: list[float], rounds: int = 9) -> Page:
+    """Attention and gru with exactly these forward times at the first lengths."""
+    lengths = LENGTHS[: len(gru)]
+    found = page(
+        layers=(GRU, ATTENTION), claims={"time.linear-forward": CLAIMS["time.linear-forward"]}, lengths=lengths
+    )
+    rows = []
+    for row in found.table:
+        times = attention if row.cell.layer == "attention" else gru
+        value = times[lengths.index(row.cell.length)]
+        samples = [Sample(value=value * (1 + 0.01 * (i % 3)), round=i) for i in range(rounds)]
+        rows.append(Row(row.cell, Outcome(kind=OutcomeKind.ok), {"time": Observation.of("time", samples)}))
+    return dataclasses.replace(found, table=Table(rows))
+
+
+@pytest.mark.parametrize(
+    ("attention", "gru", "says"),
+    [
+        ([1, 1, 1, 1], [2, 2, 2, 2], "none in 32..256"),
+        ([1, 1, 4, 4], [2, 2, 2, 2], "between T=64 and 128"),
+        ([1, 2, 2, 4], [2, 2, 2, 2], "between T=32 and 256"),  # ties between widen the bracket
+        ([1, 1, 2, 2], [2, 2, 2, 2], "none up to 64, then a tie"),
+        ([2, 2, 2, 2], [2, 2, 2, 2], "tie throughout 32..256"),
+        ([1, 4, 1, 4], [2, 2, 2, 2], "between T=32 and 64, 64 and 128, 128 and 256"),
+    ],
+)
+def test_a_crossover_is_a_bracket_of_measured_lengths(attention: list[float], gru: list[float], says: str) -> None:
+    assert [r.crossover for r in rivalries(pair(attention, gru))] == [says]
+
+
+def test_the_faster_layer_and_its_factor_agree_with_the_times() -> None:
+    (rivalry,) = rivalries(pair([1.0, 2.0, 6.0], [2.0, 2.0, 2.0]))
+    assert [rivalry.factor(r) for r in rivalry.ratios] == ["attention 2x [2, 2]", "tie 1x [1, 1]", "gru 3x [3, 3]"]
+
+
+def test_the_interval_of_a_factor_rises_whoever_is_faster() -> None:
+    rivalry = Rivalry("attention/a", "gru/b", ())
+    assert rivalry.factor(Ratio(32, 0.5, 0.4, 0.8)) == "gru 2x [1.25, 2.5]"
+    assert rivalry.factor(Ratio(32, 2.0, 1.25, 2.5)) == "attention 2x [1.25, 2.5]"
+
+
+def test_a_comparison_keeps_to_one_scope() -> None:
+    found = page(layers=(GRU, ATTENTION), claims={"time.linear-forward": CLAIMS["time.linear-forward"]})
+    wide = [dataclasses.replace(row.cell, width=128) for row in found.table]
+    more = dataclasses.replace(found, table=Table([*found.table, *map(measured, wide)]))
+    assert rivalries(more) == rivalries(found)
+
+
+def test_without_attention_nothing_is_compared() -> None:
+    assert "FASTER" not in screen(page(layers=(GRU, LSTM)))
+
+
+def test_claims_text_has_registration_verdicts_and_exact_laws() -> None:
+    found = page(layers=(ELMAN, ATTENTION, OWN))
+    text = claims_text(found.judgements, found.claims)
+    for judgement in found.judgements:
+        reason = f" ({judgement.reason.name}: {judgement.reason.value}" if judgement.reason else ""
+        assert f"- {judgement.layer}/{judgement.algorithm}: {judgement.verdict.name}{reason}" in text.replace(
+            "\n    ", " "
+        )
+    for claim in found.claims.values():
+        assert claim.sentence in text
+    assert "exact law, elman/library training: 4*B*T*64" in text
+
+
+def test_status_names_what_is_left_and_the_cure_of_what_failed() -> None:
+    cells = [row.cell for row in page(layers=(GRU,)).table]
+    rows = [measured(cells[0]), broken(cells[1], OutcomeKind.crashed, "signal 11"), Row(cells[2], None)]
+    text = status_text(Table(rows))
+    assert "3 cells: 1 ok, 1 crashed, 1 left." in text
+    assert "signal 11" in text and OutcomeKind.crashed.cure in text
+    assert status_text(Table(())) == "no cells.\n"
+
+
+def test_a_page_without_questions_says_so() -> None:
+    text = screen(page_of([]))
+    assert "0 supported, 0 contradicted, 0 undecided" in text
+
+
+def test_the_synthetic_truth_is_what_the_pages_hold() -> None:
+    row = next(row for row in page(layers=(GRU,)).table if row.cell.probe == "time")
+    assert row.observations["time"].value == pytest.approx(value_of(row.cell), rel=0.05)

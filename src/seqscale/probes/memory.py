@@ -3,7 +3,7 @@
     measured peak = predicted peak of tensors + autograd's own nodes + unexplained
 
 On a CPU the peak is the growth of the process's resident set (VmHWM, set back by /proc/self/clear_refs) over a baseline
-taken after a warm-up at a tiny length. That is right only while freed memory goes back to the system at once, so malloc
+taken after a warm-up at a short length. That is right only while freed memory goes back to the system at once: malloc
 is told to map every block of 64 KiB by itself (measure.md 1.3: with the default the reading was off by up to 8 MB). The
 cell needs a process of its own: memory that another cell touched would be taken for free.
 
@@ -30,7 +30,7 @@ from seqscale.tracing.calls import forward_call, training_call
 from seqscale.tracing.trace import Counts, preload, trace
 
 BLOCK = 65536  # bytes from which malloc maps a block by itself and gives it back at once
-WARM_LENGTH = 2
+WARM_LENGTH = 256  # long enough to load the code and the buffers of the kernels that long sequences use
 CHAIN_STEPS, NODES_PER_STEP = 5000, 3  # the calibration's chain
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _CLEAR_REFS = Path("/proc/self/clear_refs")

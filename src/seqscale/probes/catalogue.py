@@ -47,7 +47,7 @@ PROBES = {
             version=1,
             modes=("forward", "training", "decode"),
             quantities=("work", "saved_bytes", "predicted_peak_bytes", "graph_nodes", "state_elements", "state_bytes"),
-            sentence="exact counts on the operation graph, nothing executed",
+            sentence="exact counts: of a call on its operation graph, nothing executed; of a state on the state",
         ),
     )
 }

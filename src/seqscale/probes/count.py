@@ -1,9 +1,8 @@
-"""Exact counts on the operation graph, nothing executed: one sample each, without noise."""
+"""Exact counts: of a call on its operation graph, nothing executed; of a state on the state itself. One sample each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -12,9 +11,9 @@ from torch.utils._pytree import tree_leaves
 from seqscale.layers.adapt import CountsState
 from seqscale.layers.build import DTYPES
 from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
-from seqscale.probes.subject import context_of, fast_twin, layer_of
+from seqscale.probes.subject import context_of, fast_twin, input_of, layer_of
 from seqscale.records import Cell
-from seqscale.tracing.trace import faked, preload, trace
+from seqscale.tracing.trace import preload, trace
 
 
 class CountProbe(AbstractProbe):
@@ -72,13 +71,16 @@ def _call_readings(cell: Cell) -> tuple[tuple[Reading, ...], str | None]:
 
 
 def _state_readings(cell: Cell) -> tuple[tuple[Reading, ...], str | None]:
-    """Read the layer's own law, and the storages of the state that is really carried after `length` tokens."""
-    layer, fast = layer_of(cell), fast_twin(cell)
-    shape = (cell.batch, cell.length, cell.width)
-    with faked((layer.module, fast.module), shape, DTYPES[cell.dtype]) as ((a, b), x):
-        state = context_of(replace(layer, module=a), replace(fast, module=b), x)
-        storages = {t.untyped_storage() for t in tree_leaves(state) if isinstance(t, Tensor)}
-        carried = Reading(quantity="state_bytes", value=sum(s.nbytes() for s in storages))
+    """Read the layer's own law, and the storages of the state that is really carried after `length` tokens.
+
+    The tokens are really read: a loop's fake ones cost milliseconds each.
+    """
+    layer = layer_of(cell)
+    state = context_of(layer, fast_twin(cell), input_of(cell))
+    storages = {
+        t.untyped_storage().data_ptr(): t.untyped_storage() for t in tree_leaves(state) if isinstance(t, Tensor)
+    }
+    carried = Reading(quantity="state_bytes", value=sum(s.nbytes() for s in storages.values()))
     if not isinstance(layer.module, CountsState):
         return (carried,), f"{cell.layer} has no state_elements to compare with"
     return (Reading(quantity="state_elements", value=layer.module.state_elements(cell.length)), carried), None

@@ -29,8 +29,7 @@ from seqscale.records import Cell
 from seqscale.tracing.calls import forward_call, training_call
 from seqscale.tracing.trace import Counts, preload, trace
 
-BLOCK = 65536  # bytes from which malloc maps a block by itself and gives it back at once
-WARM_LENGTH = 256  # long enough to load the code and the buffers of the kernels that long sequences use
+BLOCK = 16384  # bytes from which malloc maps a block by itself and gives it back at once
 CHAIN_STEPS, NODES_PER_STEP = 5000, 3  # the calibration's chain
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -77,7 +76,7 @@ class MemoryTrial(AbstractTrial):
         def call(x: Tensor) -> None:
             run(self._module, x.requires_grad_(training))
 
-        call(self._x[:, :WARM_LENGTH].clone())
+        call(self._x.clone())  # loads the kernels' code, and the work space that they keep
         for parameter in self._module.parameters():
             parameter.grad = None
         meter = _cuda_peak if self._x.is_cuda else _cpu_peak
@@ -116,7 +115,7 @@ def _predictions(counts: Counts, node_bytes: int) -> tuple[Reading, ...]:
 
 
 def give_back_at_once() -> None:
-    """Have malloc map blocks of 64 KiB and more by themselves, and return free memory at the heap's end."""
+    """Have malloc map blocks of BLOCK bytes and more by themselves, and return free memory at the heap's end."""
     libc = ctypes.CDLL(None)
     libc.mallopt(_M_MMAP_THRESHOLD, BLOCK)
     libc.mallopt(_M_TRIM_THRESHOLD, BLOCK)

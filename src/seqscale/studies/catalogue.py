@@ -17,8 +17,9 @@ QUICK = Study(
     launcher="fork",
     efforts={
         "count": Effort(min_rounds=1, max_rounds=1),
-        "time": Effort(min_rounds=9, max_rounds=15, cell_s=15.0, call_s=30.0),
-        "memory": Effort(min_rounds=1, max_rounds=1, cell_s=15.0, call_s=30.0),
+        "time": Effort(min_rounds=9, max_rounds=12, cell_s=15.0, call_s=30.0),
+        # a trace costs up to 10 ms for each step of a loop: 4 s reach T = 512, and longer loops become `skipped` rows
+        "memory": Effort(min_rounds=1, max_rounds=1, cell_s=4.0, call_s=60.0),
     },
 )
 

@@ -83,7 +83,7 @@ def trace(module: nn.Module, shape: tuple[int, int, int], dtype: torch.dtype, mo
     collecting = gc.isenabled()
     gc.disable()  # it would search the growing graph again and again, for half of the time of a long trace
     try:
-        with faked((module,), shape, dtype) as ((twin,), x):
+        with faked(module, shape, dtype) as (twin, x):
             return watch(twin, x, mode)
     except (DataDependentOutputException, DynamicOutputShapeException, UnsupportedOperatorException) as error:
         raise UnsupportedError(f"cannot be traced: {error} needs real data, and a trace has none.") from error
@@ -98,16 +98,14 @@ def preload() -> None:
 
 
 @contextmanager
-def faked(
-    modules: tuple[nn.Module, ...], shape: tuple[int, ...], dtype: torch.dtype
-) -> Iterator[tuple[tuple[nn.Module, ...], Tensor]]:
-    """Give copies of `modules` and an input of `shape` whose tensors have no data, while the block runs."""
+def faked(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Iterator[tuple[nn.Module, Tensor]]:
+    """Give a copy of `module` and an input of `shape` whose tensors have no data, while the block runs."""
     fake = FakeTensorMode(allow_non_fake_inputs=True)  # a constant that the layer made at import stays usable
     with FakeCopyMode(fake):
-        twins = copy.deepcopy(modules)
-    device = next((p.device for p in modules[0].parameters()), torch.device("cpu"))
+        twin = copy.deepcopy(module)
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
     with fake:
-        yield twins, torch.empty(shape, dtype=dtype, device=device)
+        yield twin, torch.empty(shape, dtype=dtype, device=device)
 
 
 def watch(module: nn.Module, x: Tensor, mode: str) -> Counts:

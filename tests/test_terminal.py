@@ -70,7 +70,7 @@ FASTER FORWARD, measured at T=32                    at T=4096                  c
   attention/library against
     gru/library          attention 10.8x [10.4, 11] attention 1.23x [1.2,      none in 32..4096
                                                     1.32]
-  how many times faster, with its 95 % interval; a tie: the interval includes 1
+  how many times faster, with its 95 % interval; a tie: it includes 1, or under the noise floor
 
 2 supported, 2 contradicted, 0 undecided
 a bare name stands for every algorithm judged: gru, attention: library, reference
@@ -206,11 +206,17 @@ def test_a_comparison_keeps_to_one_scope() -> None:
     assert rivalries(more) == rivalries(found)
 
 
+def test_a_difference_under_the_noise_floor_is_a_tie() -> None:
+    ratio = Ratio(64, 1.03, 1.02, 1.04)
+    assert Rivalry("attention/a", "gru/b", (ratio,), 0.01).winner(ratio) == "attention/a"
+    assert Rivalry("attention/a", "gru/b", (ratio,), 0.05).winner(ratio) == "tie"
+
+
 def test_without_attention_nothing_is_compared() -> None:
     assert "FASTER" not in screen(page(layers=(GRU, LSTM)))
 
 
-def test_claims_text_has_registration_verdicts_and_exact_laws() -> None:
+def test_claims_text_has_registration_and_verdicts() -> None:
     found = page(layers=(ELMAN, ATTENTION, OWN))
     text = claims_text(found.judgements, found.claims)
     for judgement in found.judgements:
@@ -220,7 +226,6 @@ def test_claims_text_has_registration_verdicts_and_exact_laws() -> None:
         )
     for claim in found.claims.values():
         assert claim.sentence in text
-    assert "exact law, elman/library training: 4*B*T*64" in text
 
 
 def test_status_names_what_is_left_and_the_cure_of_what_failed() -> None:

@@ -142,11 +142,16 @@ def test_training_memory_is_judged_by_its_exact_law(claim, layer, saved, verdict
 
 
 def test_the_katas_example_is_worked_out():
-    found = judge(ask("memory.bptt-linear"), memory(lambda b, t, d: 4 * b * t * d))
-    example = found.evidence["example"]
-    assert example["kata"]["value"] == example["one_layer"]["value"] == 40_960_000
-    assert example["all"]["value"] == 40_960_000 * 24 * 32
-    assert "40.96 MB" in example["text"]
+    found = judge(ask("memory.bptt-linear"), memory(lambda b, t, d: 12 * b * t * d))
+    assert "T = 10,000 at d = 1024 saves 122.9 MB (the kata counts 40.96 MB)" in found.statement
+    assert "24 layers at batch 32 94.37 GB (31.46 GB)" in found.statement
+
+
+def test_a_batch_of_one_may_have_a_law_of_its_own():
+    found = judge(ask("memory.bptt-linear"), memory(lambda b, t, d: (4 if b == 1 else 9 * b) * t * d))
+    assert "4*T*d B at B = 1, 9*B*T*d B at B >= 2, exact" in found.statement
+    same = judge(ask("memory.bptt-linear"), memory(lambda b, t, d: 9 * b * t * d))
+    assert "saved bytes = 9*B*T*d B, exact" in same.statement
 
 
 def test_a_count_without_a_polynomial_law_is_fitted_and_says_so():

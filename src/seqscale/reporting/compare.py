@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,9 +29,12 @@ class Rivalry:
     attention: str
     rival: str
     ratios: tuple[Ratio, ...]
+    noise_floor: float = 0.0
 
     def winner(self, ratio: Ratio) -> str:
-        """Name the faster at that length; `tie` when the interval includes 1."""
+        """Name the faster at that length; `tie` when the interval includes 1, or under the session's noise floor."""
+        if abs(math.log(ratio.value)) <= self.noise_floor:
+            return "tie"
         return self.attention if ratio.low > 1 else self.rival if ratio.high < 1 else "tie"
 
     def factor(self, ratio: Ratio) -> str:
@@ -79,7 +83,7 @@ def rivalries(page: Page) -> tuple[Rivalry, ...]:
         return ()
     rivals = [v for v in found.values() if v[0] != "attention"]
     ratios = ((rival[1], _ratios(attention[2], rival[2])) for rival in rivals)
-    return tuple(Rivalry(attention[1], name, found) for name, found in ratios if found)
+    return tuple(Rivalry(attention[1], name, found, page.noise_floor or 0.0) for name, found in ratios if found)
 
 
 def _in_scope(rows: Iterable[Row], question: Question) -> dict[int, Row]:

@@ -44,7 +44,7 @@ def first_screen(page: Page, *, store: str, report: str | None) -> str:
 
 
 def claims_text(judgements: Sequence[Judgement], claims: Mapping[str, AbstractClaim]) -> str:
-    """Return one block per claim: its registration, and what was found for every layer, with the exact laws."""
+    """Return one block per claim: its registration, and what was found for every layer."""
     blocks = []
     for claim in dict.fromkeys(j.claim for j in judgements):
         said = claims[claim]
@@ -56,9 +56,6 @@ def claims_text(judgements: Sequence[Judgement], claims: Mapping[str, AbstractCl
             why = "" if j.reason is None else f" ({j.reason.name}: {j.reason.value}; {j.reason.cure})"
             lines += _wrapped(f"{j.layer}/{j.algorithm}: {j.verdict.name}{why}", "  - ", "    ")
             lines += _wrapped(j.statement, "    ")
-            for curve in j.curves:
-                if curve.exact and curve.law:
-                    lines += _wrapped(f"exact law, {curve.label}: {curve.law_text}", "    ", "      ")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n" if blocks else "no claim was asked.\n"
 
@@ -160,7 +157,7 @@ def _faster(found: Sequence[Rivalry]) -> list[str]:
         ratios = [rivalry.ratios[end] for end in ends]
         texts = [("" if shared else f"T={r.length} ") + rivalry.factor(r) for r in ratios]
         lines += _row([f"    {rivalry.rival}", *texts, rivalry.crossover], RIVAL_COLUMNS)
-    return [*lines, "  how many times faster, with its 95 % interval; a tie: the interval includes 1"]
+    return [*lines, "  how many times faster, with its 95 % interval; a tie: it includes 1, or under the noise floor"]
 
 
 def _next_steps(page: Page, store: str, report: str | None) -> list[str]:

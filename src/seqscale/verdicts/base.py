@@ -24,7 +24,7 @@ class Reason(enum.Enum):
     """Why a verdict is undecided. The value is the cause; `cure` says what would decide it."""
 
     budget = "cells that the claim needs were not measured"
-    noise = "the interval straddles the bound"
+    noise = "the interval straddles the bound, or the growth classes are not told apart"
     reach = "the lengths measured do not reach far enough"
     instrument = "the instrument failed its own check"
     unanswerable = "the layer cannot run the cells that the claim needs"

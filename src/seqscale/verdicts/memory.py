@@ -72,15 +72,16 @@ class AbstractTrainingMemory(AbstractClaim):
         reason = None
         if verdict is Verdict.undecided:
             reason = Reason.noise if agrees else Reason.instrument
+        example = _example(laws)
         headline = f"saved T^{power.p:.2f}" if degree is None else f"saved T^{degree}, exact"
         return judgement(
             self,
             question,
             verdict,
-            f"saved bytes = {laws.text(power)}; {agreement}",
+            "; ".join((f"saved bytes = {laws.text(power)}", *example.values(), agreement)),
             reason=reason,
             headline=headline,
-            evidence=_evidence(laws, power, memory) | {"agreement": agreement},
+            evidence=_evidence(laws, power, memory) | example | {"agreement": agreement},
             curves=_curves(question, memory, laws, power),
             missing=(row for row in rows if not row.ok),
         )
@@ -140,9 +141,16 @@ class _Laws:
             return f"{power.text()} B (no exact law verifies)"
         if self.batches is None:
             return f"{self.own.text()} B at B = {self.batch}, exact"
-        if self.batch > 1:
+        if self._one_law():
             return f"{self.batches.text()} B, exact"
         return f"{self.own.text()} B at B = 1, {self.batches.text()} B at B >= 2, exact"
+
+    def _one_law(self) -> bool:
+        """Whether the law over batches holds at the scope's batch too."""
+        if self.own is None or self.batches is None:
+            return False
+        sizes = [dims | {"d": dims.get("d", 1)} for dims in map(dict, self.own.verified_at)]
+        return all(self.batches.value(B=self.batch, **dims) == self.own.value(**dims) for dims in sizes)
 
 
 def _laws(question: Question, counted: tuple[Row, ...]) -> _Laws:
@@ -212,21 +220,23 @@ def _evidence(laws: _Laws, power: PowerFit, memory: tuple[Row, ...]) -> dict[str
     }
     if laws.own is not None:
         evidence["verified_at"] = [{"B": laws.batch, **dims} for dims in laws.own.verified_at]
-    if laws.own is not None and laws.batches is not None and laws.batch == 1:
-        one = int(laws.own.value(T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
-        many = EXAMPLE_LAYERS * int(laws.batches.value(B=EXAMPLE_BATCH, T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
-        evidence["example"] = {
-            "text": (
-                f"T = {EXAMPLE_LENGTH:,}, d = {EXAMPLE_WIDTH}: the kata counts {format_bytes(KATA_BYTES)}, "
-                f"this algorithm saves {format_bytes(one)}; with {EXAMPLE_LAYERS} layers and batch {EXAMPLE_BATCH} "
-                f"{format_bytes(KATA_BYTES * EXAMPLE_LAYERS * EXAMPLE_BATCH)} and {format_bytes(many)}"
-            ),
-            "kata": {"value": KATA_BYTES, "unit": "B"},
-            "one_layer": {"value": one, "unit": "B"},
-            "all": {"value": many, "unit": "B"},
-            "extrapolated": True,
-        }
     return evidence
+
+
+def _example(laws: _Laws) -> dict[str, str]:
+    """Work out the kata's example by the laws; nothing where one of them did not verify."""
+    if laws.own is None or laws.batches is None or laws.batch != 1:
+        return {}
+    one = float(laws.own.value(T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
+    many = EXAMPLE_LAYERS * float(laws.batches.value(B=EXAMPLE_BATCH, T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
+    kata = KATA_BYTES * EXAMPLE_LAYERS * EXAMPLE_BATCH
+    return {
+        "example": (
+            f"by that law T = {EXAMPLE_LENGTH:,} at d = {EXAMPLE_WIDTH} saves {format_bytes(one)} (the kata counts "
+            f"{format_bytes(KATA_BYTES)}), {EXAMPLE_LAYERS} layers at batch {EXAMPLE_BATCH} {format_bytes(many)} "
+            f"({format_bytes(kata)})"
+        )
+    }
 
 
 def _curves(question: Question, memory: tuple[Row, ...], laws: _Laws, power: PowerFit) -> tuple[Curve, ...]:

@@ -71,6 +71,9 @@ class AbstractQuadruples(AbstractClaim):
         name = question.layer.widen
         shown = [f"{size} ({format_value(self.quantity, v)})" for size, v in zip(sizes, values, strict=True)]
         statement = f"{self.quantity} {self.per} grows {text} from {name} {shown[0]} to {shown[1]}"
+        if name == "hidden":
+            narrow_n, wide_n = (size * (size + question.scope.width) for size in sizes)
+            statement += f"; N^2 + N d multiply-adds a gate: {narrow_n:,} to {wide_n:,}, {wide_n / narrow_n:.2f}x"
         evidence = {
             "ratio": {"value": ratio, "low": low, "high": high, "unit": "1"},
             "log2_ratio": {"value": log.value / LOG2, "low": log.low95 / LOG2, "high": log.high95 / LOG2, "unit": "1"},

@@ -205,6 +205,7 @@ def page(
         "table": table,
         "notes": ("dropout set to 0 in examples/mine.py:Mine",),
         "noise_floor": 0.013,
+        "costs": {"time.linear-training": 190.0} if OWN in layers or ELMAN in layers else {},
     }
     return Page(**{**base, **fields})  # type: ignore[arg-type]
 

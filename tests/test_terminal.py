@@ -98,7 +98,6 @@ def test_only_takeaways_with_claims_are_shown() -> None:
 
 
 def test_the_command_that_decides_says_what_it_costs() -> None:
-    # elman's training cells were predicted to need 2 x 95 s
     assert "Decide time.linear-training (about 3 m 10 s):  seqscale run --until time.linear-training" in screen(page())
 
 

@@ -132,11 +132,6 @@ def run(
         raise UsageError(f"--report {report}: there is no directory {report.parent}; make it, or name another file.")
     started = time.monotonic()
     with Store.writer(store) as kept:
-        kept.add_questions(study, asked)
-        kept.add_cells(cell for block in blocks for cell in block.cells)
-        if fresh:
-            kept.fresh(cell.id for block in blocks for cell in block.cells)
-        number = kept.begin_run(study, versions()["seqscale"], this_machine().facts(), versions())
         engine = LocalEngine(
             kept,
             store.with_name(store.name + ".log"),
@@ -144,9 +139,14 @@ def run(
             decided=_announcer(kept, asked, say),
             budget_s=budget_s,
         )
+        engine.admit(_plainest_cells(asked))  # before anything is entered: a misspelt layer leaves no trace
+        kept.add_questions(study, asked)
+        kept.add_cells(cell for block in blocks for cell in block.cells)
+        if fresh:
+            kept.fresh(cell.id for block in blocks for cell in block.cells)
+        number = kept.begin_run(study, versions()["seqscale"], this_machine().facts(), versions())
         complete = True
         try:
-            engine.admit(_plainest_cells(asked))
             engine.run(blocks, _undecided_cells(kept, asked) if until else frozenset())
         except BudgetSpent:
             complete = False

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from seqscale.engine.forecast import START_S, Forecast
 from seqscale.errors import UsageError
-from seqscale.records import Question, Table
+from seqscale.records import Cell, Question, Table
 from seqscale.reporting.model import Page
 from seqscale.store.store import Store
-from seqscale.verdicts.base import Judgement
+from seqscale.studies.base import harder
+from seqscale.studies.catalogue import find
+from seqscale.verdicts.base import Judgement, Reason
 from seqscale.verdicts.catalogue import CLAIMS
 from seqscale.verdicts.common import noise_floor
 
@@ -25,6 +28,7 @@ def page_of(store: Store, study: str, asked: Sequence[Question]) -> Page:
     table = store.table(cells.values())
     runs = [found for found in store.runs() if found.study == study]
     last = runs[-1]
+    found = judge(asked, table)
     return Page(
         study=study,
         date=last.started[:10],
@@ -32,12 +36,35 @@ def page_of(store: Store, study: str, asked: Sequence[Question]) -> Page:
         machine=last.machine,
         versions=last.versions,
         questions=tuple(asked),
-        judgements=judge(asked, table),
+        judgements=found,
         claims=CLAIMS,
         table=table,
         notes=_notes(store, table),
         noise_floor=noise_floor(table),
+        costs=_costs(study, asked, found, table),
     )
+
+
+def _costs(study: str, asked: Sequence[Question], found: Sequence[Judgement], table: Table) -> dict[str, float]:
+    """Return claim -> the seconds that `--until` would probably take, where more measurement can decide it."""
+    forecast = Forecast()
+    for row in table:
+        for sample in row.observations["time"].samples if "time" in row.observations else ():
+            forecast.learn(row.cell, sample)
+    efforts = {probe: harder(effort) for probe, effort in find(study).efforts.items()}
+    wanted: dict[str, dict[str, Cell]] = {}
+    for question, judged in zip(asked, found, strict=True):
+        if judged.reason is Reason.budget:
+            cells = judged.missing
+        elif judged.reason is Reason.noise:
+            cells = tuple(c for c in CLAIMS[judged.claim].requires(question) if c.probe == "time")
+        else:
+            continue
+        wanted.setdefault(judged.claim, {}).update({cell.id: cell for cell in cells})
+    return {
+        claim: START_S + sum(forecast.seconds(cell, efforts[cell.probe]) for cell in cells.values())
+        for claim, cells in wanted.items()
+    }
 
 
 def _notes(store: Store, table: Table) -> tuple[str, ...]:

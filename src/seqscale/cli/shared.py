@@ -16,7 +16,8 @@ Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 Threads = Annotated[int, typer.Option("--threads", help="CPU threads, pinned.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of weights and inputs.")]
 Options = Annotated[
-    list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="An option of the layer; may be repeated.")
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="An option of the layer (your own, if one is named)."),
 ]
 
 DEFAULT_STORE = Path("seqscale.db")

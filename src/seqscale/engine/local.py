@@ -152,6 +152,7 @@ class LocalEngine:
                 began = time.monotonic()
                 match event:
                     case Begin():
+                        self._check_budget()
                         flying = attempted[event.cell]
                         self._tell(flying.label() + ("" if event.round is None else f", round {event.round + 1}"))
                     case Measured():
@@ -160,7 +161,6 @@ class LocalEngine:
                     case RoundDone():
                         self._store.commit_round(buffer)
                         buffer.clear()
-                        self._check_budget()
                     case CellDone():
                         quiet = False
                         self._store.commit_round(item for item in buffer if item[0] == event.cell)
@@ -203,6 +203,7 @@ class LocalEngine:
         """Return the cells whose layer passes the gate; the others get its outcome here."""
         passed = []
         for cell in cells:
+            self._check_budget()
             record = self._gate(cell)
             if record.passed:
                 passed.append(cell)
@@ -223,7 +224,6 @@ class LocalEngine:
     def _ask_gate(self, cell: Cell) -> GateRecord:
         self._tell(f"gate {cell.layer}/{cell.algorithm} d={cell.width} {cell.dtype}")
         for _ in range(CRASHES_ALLOWED + 1):
-            self._check_budget()
             try:
                 return self._gate_answer(cell)
             except TimeoutError:

@@ -83,7 +83,7 @@ def rivalries(page: Page) -> tuple[Rivalry, ...]:
         return ()
     rivals = [v for v in found.values() if v[0] != "attention"]
     ratios = ((rival[1], _ratios(attention[2], rival[2])) for rival in rivals)
-    return tuple(Rivalry(attention[1], name, found, page.noise_floor or 0.0) for name, found in ratios if found)
+    return tuple(Rivalry(attention[1], name, found, page.noise_floor) for name, found in ratios if found)
 
 
 def _in_scope(rows: Iterable[Row], question: Question) -> dict[int, Row]:

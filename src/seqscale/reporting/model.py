@@ -33,6 +33,7 @@ class Page:
         table: the rows of the study's cells, and no others; a row without outcome is a cell that is left.
         notes: what holds for every number ("dropout set to 0 in mine.py:Mine").
         noise_floor: how far two measurements of the same cell differ, as a share (verdicts.common.noise_floor).
+        costs: claim id -> seconds that `--until` would probably take, for claims that more measurement can decide.
     """
 
     study: str
@@ -46,6 +47,7 @@ class Page:
     table: Table
     notes: tuple[str, ...]
     noise_floor: float
+    costs: Mapping[str, float]
 
     def __post_init__(self) -> None:
         asked = [(q.claim, q.layer.name, q.algorithm) for q in self.questions]

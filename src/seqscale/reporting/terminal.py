@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from seqscale.records import Outcome, OutcomeKind, Row, Table
+from seqscale.records import Table
 from seqscale.reporting.compare import Rivalry, rivalries
 from seqscale.reporting.model import (
     TAKEAWAYS,
@@ -175,20 +175,9 @@ def _next_steps(page: Page, store: str, report: str | None) -> list[str]:
 
 
 def _decide(page: Page) -> list[tuple[str, str]]:
-    """Return the command that would decide an undecided claim that more measurement can decide, if there is one."""
-    for reason in (Reason.budget, Reason.noise):
-        for judgement in page.judgements:
-            if judgement.reason is reason:
-                cost = _cost(page.table.rows_of(judgement.missing))
-                return [(f"Decide {judgement.claim}{cost}:", f"seqscale run --until {judgement.claim}")]
-    return []
-
-
-def _cost(missing: Sequence[Row]) -> str:
-    """Write what the missing cells were predicted to need; nothing when a prediction is not there."""
-    outcomes: list[Outcome | None] = [row.outcome for row in missing]
-    needed = [o.needed_s for o in outcomes if o is not None and o.kind is OutcomeKind.skipped and o.needed_s]
-    return f" (about {duration(sum(needed))})" if needed and len(needed) == len(missing) else ""
+    """Return the commands that would decide what more measurement can decide, the cheapest first."""
+    ranked = sorted(page.costs.items(), key=lambda item: item[1])
+    return [(f"Decide {claim} (about {duration(s)}):", f"seqscale run --until {claim}") for claim, s in ranked]
 
 
 def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:

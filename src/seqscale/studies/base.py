@@ -96,8 +96,14 @@ def _scope(study: Study, request: Request, layer: LayerSpec, algorithm: str, wid
         launcher="fresh" if request.device != "cpu" else study.launcher,
         machine=request.machine,
         torch=request.torch,
-        options=request.options,
+        options=_options(request, layer),
     )
+
+
+def _options(request: Request, layer: LayerSpec) -> tuple[tuple[str, Option], ...]:
+    """Options belong to the user's own layers; to those of the catalogue only where no own layer is named."""
+    own_named = any(other.family == "own" for other in request.layers)
+    return request.options if layer.family == "own" or not own_named else ()
 
 
 def blocks(study: Study, asked: Sequence[Question], claims: Mapping[str, AbstractClaim]) -> tuple[Block, ...]:

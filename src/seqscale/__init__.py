@@ -13,3 +13,4 @@ from seqscale.api import measure as measure
 from seqscale.api import report as report
 from seqscale.api import run as run
 from seqscale.api import status as status
+from seqscale.store.store import Store as Store

@@ -152,7 +152,8 @@ def run(
             complete = False
         finally:
             kept.end_run(number, time.monotonic() - started, engine.measured_s)
-        page = page_of(kept, study, asked)
+        # what --until bought is shown among everything that the study was asked, not alone
+        page = page_of(kept, study, [q for name, q in kept.questions() if name == study] if until else asked)
     _write_report(page, report)
     wall_s = time.monotonic() - started
     overhead = 1 - engine.measured_s / wall_s if engine.measured_s else None
@@ -202,7 +203,7 @@ def measure(
         probe=probe, probe_version=spec.version, layer=only.name, layer_version=only.version, target=only.target,
         options=options, algorithm=request.algorithms.get(only.name, only.algorithms[0]), mode=mode,
         length=length, width=width, batch=batch, dtype=dtype, device=device, threads=threads, seed=seed,
-        launcher="fresh", machine=request.machine, torch=request.torch,
+        launcher="fork" if device == "cpu" else "fresh", machine=request.machine, torch=request.torch,
     )  # fmt: skip
     effort = Effort(min_rounds=9, max_rounds=30, cell_s=600.0, call_s=300.0)
     with tempfile.TemporaryDirectory() as folder, Store.writer(Path(folder) / "measure.db") as kept:

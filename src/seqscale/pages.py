@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seqscale.engine.forecast import START_S, Forecast
 from seqscale.errors import UsageError
-from seqscale.records import Cell, Question, Table
+from seqscale.records import Question, Table
 from seqscale.reporting.model import Page
 from seqscale.store.store import Store
 from seqscale.studies.base import harder
@@ -52,7 +53,9 @@ def _costs(study: str, asked: Sequence[Question], found: Sequence[Judgement], ta
         for sample in row.observations["time"].samples if "time" in row.observations else ():
             forecast.learn(row.cell, sample)
     efforts = {probe: harder(effort) for probe, effort in find(study).efforts.items()}
-    wanted: dict[str, dict[str, Cell]] = {}
+    wanted: dict[str, dict[str, float]] = {}
+    # noise is bought down by all the rounds there are, a missing cell by the least
+    most = {probe: replace(effort, min_rounds=effort.max_rounds) for probe, effort in efforts.items()}
     for question, judged in zip(asked, found, strict=True):
         if judged.reason is Reason.budget:
             cells = judged.missing
@@ -60,11 +63,10 @@ def _costs(study: str, asked: Sequence[Question], found: Sequence[Judgement], ta
             cells = tuple(c for c in CLAIMS[judged.claim].requires(question) if c.probe == "time")
         else:
             continue
-        wanted.setdefault(judged.claim, {}).update({cell.id: cell for cell in cells})
-    return {
-        claim: START_S + sum(forecast.seconds(cell, efforts[cell.probe]) for cell in cells.values())
-        for claim, cells in wanted.items()
-    }
+        effort = most if judged.reason is Reason.noise else efforts
+        seconds = {cell.id: forecast.seconds(cell, effort[cell.probe]) for cell in cells}
+        wanted.setdefault(judged.claim, {}).update(seconds)
+    return {claim: START_S + sum(seconds.values()) for claim, seconds in wanted.items()}
 
 
 def _notes(store: Store, table: Table) -> tuple[str, ...]:

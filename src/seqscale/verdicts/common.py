@@ -102,6 +102,11 @@ def loop_lengths(question: Question) -> tuple[int, ...]:
     return short if len(short) >= FEWEST_LENGTHS else lengths[:FEWEST_LENGTHS]
 
 
+def untimed_launcher(question: Question) -> str:
+    """Return how counts and memory cells are launched: on a CPU each in a fork, whatever the study's times need."""
+    return "fork" if question.scope.device == "cpu" else question.scope.launcher
+
+
 def points_of(rows: Iterable[Row], quantity: str, by: str = "length") -> Points:
     """Collect the measured rows as points over the cell field `by`."""
     return Points.of((getattr(row.cell, by), row.observations[quantity]) for row in rows)

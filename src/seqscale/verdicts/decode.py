@@ -18,6 +18,7 @@ from seqscale.verdicts.common import (
     loop_lengths,
     points_of,
     undecided_for_cells,
+    untimed_launcher,
 )
 
 
@@ -41,7 +42,13 @@ class DecodeState(AbstractClaim):
         version = PROBES["count"].version
         return tuple(
             question.scope.cell(
-                "count", version, question.layer, algorithm=question.algorithm, mode="decode", length=length
+                "count",
+                version,
+                question.layer,
+                algorithm=question.algorithm,
+                mode="decode",
+                length=length,
+                launcher=untimed_launcher(question),
             )
             for length in loop_lengths(question)
         )

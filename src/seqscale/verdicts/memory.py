@@ -21,6 +21,7 @@ from seqscale.verdicts.common import (
     loop_lengths,
     points_of,
     undecided_for_cells,
+    untimed_launcher,
 )
 
 # Where the exact laws are solved: three sizes for each degree up to two. Memory cells at the scope's own lengths are
@@ -174,7 +175,7 @@ def _law_cells(question: Question) -> tuple[Cell, ...]:
     return tuple(
         question.scope.cell(
             "count", version, question.layer, algorithm=question.algorithm, mode="training",
-            length=length, batch=batch, width=width,
+            length=length, batch=batch, width=width, launcher=untimed_launcher(question),
         )
         for length, batch, width in dict.fromkeys(sizes)
     )  # fmt: skip
@@ -184,7 +185,13 @@ def _memory_cells(question: Question) -> tuple[Cell, ...]:
     version = PROBES["memory"].version
     return tuple(
         question.scope.cell(
-            "memory", version, question.layer, algorithm=question.algorithm, mode="training", length=length
+            "memory",
+            version,
+            question.layer,
+            algorithm=question.algorithm,
+            mode="training",
+            length=length,
+            launcher=untimed_launcher(question),
         )
         for length in loop_lengths(question)
     )

@@ -99,7 +99,8 @@ class AbstractLinearTime(AbstractClaim):
 def _decide(decision: Decision, slope: float, power: PowerFit, classes: ClassSet) -> tuple[Verdict, Reason | None, str]:
     """Return verdict, reason and what to add to the sentence.
 
-    An overhead can only flatten a curve: a slope clearly above 1 contradicts whatever the overhead is.
+    An overhead can only flatten a curve: a slope clearly above 1 contradicts whatever the overhead is. And a slope
+    within the bound is not called linear while a law that grows faster fits as well: longer lengths may show it.
     """
     if decision is Decision.contradicted and slope > 1:
         return Verdict.contradicted, None, ""
@@ -109,9 +110,13 @@ def _decide(decision: Decision, slope: float, power: PowerFit, classes: ClassSet
         return Verdict.undecided, Reason.reach, f"; a constant part is still {power.overhead_share:.0%} of it"
     if decision is Decision.contradicted:
         return Verdict.contradicted, None, ""
-    if decision is Decision.supported and classes.word == "linear":
+    if decision is Decision.undecided:
+        return Verdict.undecided, Reason.noise, ""
+    if classes.word == "linear":
         return Verdict.supported, None, ""
-    return Verdict.undecided, Reason.noise, f"; growth class {classes.word}" if decision is Decision.supported else ""
+    if "linear" in classes.classes:
+        return Verdict.undecided, Reason.noise, f"; growth class {classes.word}"
+    return Verdict.undecided, Reason.reach, f"; so far within the bound, but only laws of class {classes.word} fit"
 
 
 def _evidence(

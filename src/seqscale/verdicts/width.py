@@ -11,7 +11,7 @@ from seqscale.probes.catalogue import PROBES
 from seqscale.records import Cell, LayerSpec, Question, Row, Table
 from seqscale.units import format_value
 from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Kind, Reason, Verdict
-from seqscale.verdicts.common import judgement, points_of, undecided_for_cells
+from seqscale.verdicts.common import judgement, points_of, undecided_for_cells, untimed_launcher
 
 WIDENINGS = (8, 16)  # times the width of the stream; at width 64 the kata's own 512 and 1024
 
@@ -46,6 +46,8 @@ class AbstractQuadruples(AbstractClaim):
             if question.layer.widen == "hidden"
             else {"width": wide}
         )
+        if self.probe == "count":
+            fields["launcher"] = untimed_launcher(question)
         return question.scope.cell(
             self.probe,
             PROBES[self.probe].version,

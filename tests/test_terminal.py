@@ -66,10 +66,9 @@ THE KATA SAYS                    HOLDS                 FAILS               UNDEC
   time.linear-forward            gru                   attention           -
       gru/library T^1.00 [0.98, 1.02]; attention/library T^2.00 [0.98, 1.02]
 
-FASTER FORWARD, measured at T=32                    at T=4096                  crossover
-  attention/library against
-    gru/library          attention 10.8x [10.4, 11] attention 1.23x [1.2,      none in 32..4096
-                                                    1.32]
+FASTER FORWARD, measured: attention/library against
+                  at T=32                      at T=4096                    crossover
+  gru/library     attention 10.8x [10.4, 11]   attention 1.23x [1.2, 1.32]  none in 32..4096
   how many times faster, with its 95 % interval; a tie: it includes 1, or under the noise floor
 
 2 supported, 2 contradicted, 0 undecided

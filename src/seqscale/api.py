@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # imported where they are used, so that importing seqscale st
     from seqscale.engine.local import Progress
     from seqscale.reporting.model import Page
     from seqscale.store.store import Store
-    from seqscale.verdicts.base import Judgement
+    from seqscale.verdicts.base import AbstractClaim, Judgement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,15 +264,27 @@ def list(what: str) -> tuple[Mapping[str, str], ...]:
             for name in layer.algorithms
         ),
         "probes": ((probe.name, f"{probe.sentence} ({', '.join(probe.modes)})") for probe in PROBES.values()),
-        "claims": (
-            (claim.id, f"{claim.sentence} [{claim.kind.name}: {claim.estimand}; delta {claim.delta:g}]")
-            for claim in CLAIMS.values()
-        ),
+        "claims": ((claim.id, _registration(claim)) for claim in CLAIMS.values()),
         "studies": ((study.name, study.sentence) for study in STUDIES.values()),
     }
     if what not in found:
         raise UnknownNameError("list", what, found)
     return tuple({"name": name, "sentence": sentence} for name, sentence in found[what])
+
+
+def _registration(claim: AbstractClaim) -> str:
+    """Return a claim as it was written down before its first run, with the number of cells it needs in each study."""
+    from seqscale.request import resolve
+    from seqscale.studies.base import blocks, questions
+    from seqscale.studies.catalogue import STUDIES
+
+    request = resolve(claims=(claim.id,))
+    counts = (
+        f"{study.name} {sum(len(b.cells) for b in blocks(study, questions(study, request), {claim.id: claim}))}"
+        for study in STUDIES.values()
+    )
+    said = f"{claim.kind.name}: {claim.estimand}; delta {claim.delta:g}; cells: {', '.join(counts)}"
+    return f"{claim.sentence} [{said}]"
 
 
 def row_record(row: Row) -> dict[str, Any]:

@@ -14,17 +14,17 @@ from seqscale.verdicts.catalogue import CLAIMS, find
 
 def resolve(
     *,
-    layers: Sequence[str],
-    lengths: tuple[int, ...] | None,
-    width: int | None,
-    batch: int,
-    dtype: str,
-    algorithm: str | None,
-    device: str,
-    threads: int,
-    seed: int,
-    options: tuple[tuple[str, Option], ...],
-    claims: Sequence[str],
+    layers: Sequence[str] = (),
+    lengths: tuple[int, ...] | None = None,
+    width: int | None = None,
+    batch: int = 1,
+    dtype: str = "float32",
+    algorithm: str | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    seed: int = 0,
+    options: tuple[tuple[str, Option], ...] = (),
+    claims: Sequence[str] = (),
 ) -> Request:
     """Resolve every name and number, or raise UsageError."""
     machine = this_machine()

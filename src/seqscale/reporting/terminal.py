@@ -28,7 +28,7 @@ from seqscale.verdicts.base import AbstractClaim, Judgement, Reason, Verdict
 
 WIDTH = 100  # columns
 COLUMNS = (33, 22, 20, 25)  # claim, holds, fails, undecided
-RIVAL_COLUMNS = (25, 27, 27, 21)  # rival, at the smallest length, at the largest, crossover
+RIVAL_COLUMNS = (18, 29, 29, 24)  # rival, at the smallest length, at the largest, crossover
 HEADS = {Verdict.supported: "HOLDS", Verdict.contradicted: "FAILS", Verdict.undecided: "UNDECIDED"}
 
 
@@ -151,12 +151,12 @@ def _faster(found: Sequence[Rivalry]) -> list[str]:
     shared = all(len({r.ratios[end].length for r in found}) == 1 for end in ends)
     if shared:
         heads = [f"at T={found[0].ratios[end].length}" for end in ends]
-    lines = _row(["FASTER FORWARD, measured", *heads, "crossover"], RIVAL_COLUMNS)
-    lines.append(f"  {found[0].attention} against")
+    lines = _wrapped(f"FASTER FORWARD, measured: {found[0].attention} against", "")
+    lines += _row(["", *heads, "crossover"], RIVAL_COLUMNS)
     for rivalry in found:
         ratios = [rivalry.ratios[end] for end in ends]
         texts = [("" if shared else f"T={r.length} ") + rivalry.factor(r) for r in ratios]
-        lines += _row([f"    {rivalry.rival}", *texts, rivalry.crossover], RIVAL_COLUMNS)
+        lines += _row([f"  {rivalry.rival}", *texts, rivalry.crossover], RIVAL_COLUMNS)
     return [*lines, "  how many times faster, with its 95 % interval; a tie: it includes 1, or under the noise floor"]
 
 

@@ -13,7 +13,7 @@ QUICK = Study(
     widths=(64,),
     state_width=32,
     loop_lengths=(32, 64, 128, 256, 512),
-    loop_lengths_attention=(16, 32, 64, 128, 256),
+    loop_lengths_attention=(8, 16, 32, 64, 128, 256),
     launcher="fork",
     efforts={
         "count": Effort(min_rounds=1, max_rounds=1),

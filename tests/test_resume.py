@@ -15,11 +15,12 @@ import pytest
 from seqscale.store.store import Store
 
 OWN = Path(__file__).parent / "own" / "layers.py"
+LENGTHS = ",".join(str(length) for length in range(16, 112))  # many cells: seconds in which a run can be killed
 
 
 def command(folder):
     return [
-        sys.executable, "-m", "seqscale", "run", "--layer", f"{OWN}:Mean", "--lengths", "16:256", "--width", "8",
+        sys.executable, "-m", "seqscale", "run", "--layer", f"{OWN}:Mean", "--lengths", LENGTHS, "--width", "8",
         "--claims", "time.linear-forward", "--claims", "time.linear-training",
         "--store", str(folder / "a.db"), "--report", str(folder / "a.html"), "--json",
     ]  # fmt: skip

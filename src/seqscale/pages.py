@@ -71,12 +71,10 @@ def _costs(study: str, asked: Sequence[Question], found: Sequence[Judgement], ta
 
 def _notes(store: Store, table: Table) -> tuple[str, ...]:
     """Return what the gate said of the layers, each once."""
-    found: dict[str, None] = {}
-    for row in table:
-        record = store.gate(row.cell.gate_key)
-        for note in record.report.get("notes", ()) if record is not None else ():
-            found[f"{row.cell.layer}: {note}"] = None
-    return tuple(found)
+    layers = {row.cell.gate_key: row.cell.layer for row in table}
+    records = ((layer, store.gate(key)) for key, layer in layers.items())
+    notes = (f"{layer}: {note}" for layer, record in records if record for note in record.report.get("notes", ()))
+    return tuple(dict.fromkeys(notes))
 
 
 def stored_page(store: str | Path) -> Page:

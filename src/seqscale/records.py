@@ -155,8 +155,8 @@ class Cell:
     @property
     def gate_key(self) -> str:
         """What the gate runs once for: layer, options, algorithm, width, dtype, device, and torch's version."""
-        names = ("layer", "layer_version", "options", "algorithm", "width", "dtype", "device", "torch")
-        return json.dumps([getattr(self, name) for name in names])
+        asked = (self.layer, self.layer_version, self.options, self.algorithm, self.width, self.dtype, self.device)
+        return json.dumps([*asked, self.torch])
 
     def label(self) -> str:
         """Write the cell for a person: `time training gru/library T=512 d=64 b=1 float32`."""
@@ -210,7 +210,7 @@ class Scope:
 
     def cell(self, probe: str, probe_version: int, layer: LayerSpec, **fields: Any) -> Cell:
         """Return the cell of `layer` in this scope; `fields` gives length, algorithm, mode and what else differs."""
-        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "lengths"}
+        own = {name: getattr(self, name) for name in _SCOPE_FIELDS}
         fixed = {
             "probe": probe,
             "probe_version": probe_version,
@@ -219,6 +219,9 @@ class Scope:
             "target": layer.target,
         }
         return Cell(**{**own, **fixed, **fields})
+
+
+_SCOPE_FIELDS = tuple(f.name for f in dataclasses.fields(Scope) if f.name != "lengths")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -217,6 +217,12 @@ def test_a_claim_needs_each_cell_once_and_is_registered_whole(name):
     assert claim.sentence.endswith(".") and claim.estimand and claim.delta > 0 and claim.takeaway in (1, 2, 3, 4)
 
 
+def test_an_overhead_that_flattens_the_last_octaves_is_no_contradiction():
+    short = replace(ask("time.linear-forward", "lstm"), scope=scope((64, 128, 256, 512, 1024)))
+    found = judge(short, timed(lambda t, h: 2.26e-4 + 2.2e-6 * t, noise=0.005))
+    assert (found.verdict, found.reason) == (Verdict.undecided, Reason.reach), found.statement
+
+
 def test_linear_time_is_wrongly_judged_no_more_often_than_its_level():
     question = ask("time.linear-forward")
     found = [judge(question, timed(lambda t, h: 2e-5 + 1e-5 * t, noise=0.03, seed=s)).verdict for s in range(100)]

@@ -63,7 +63,7 @@ class AbstractLinearTime(AbstractClaim):
         lack = lack_of_fit(points, power, classes)
         change = lack.change
         decision = equivalence(slope.low90, slope.high90, slope.low95, slope.high95, 1.0, self.delta)
-        verdict, reason, why = _decide(decision, slope.value, power, classes)
+        verdict, reason, why = _decide(decision, slope.value, self.delta, power, classes)
         text = f"T^{slope.value:.2f} [{slope.low95:.2f}, {slope.high95:.2f}]"
         last = measured[-1]
         statement = (
@@ -96,20 +96,27 @@ class AbstractLinearTime(AbstractClaim):
         )
 
 
-def _decide(decision: Decision, slope: float, power: PowerFit, classes: ClassSet) -> tuple[Verdict, Reason | None, str]:
+def _decide(
+    decision: Decision, slope: float, delta: float, power: PowerFit, classes: ClassSet
+) -> tuple[Verdict, Reason | None, str]:
     """Return verdict, reason and what to add to the sentence.
 
-    An overhead can only flatten a curve: a slope clearly above 1 contradicts whatever the overhead is. And a slope
-    within the bound is not called linear while a law that grows faster fits as well: longer lengths may show it.
+    An overhead can only flatten a curve. So a slope clearly above 1 contradicts whatever the overhead is; one clearly
+    below contradicts only if the exponent of a + b T^p, the overhead taken out, is below as well; and none supports
+    before the overhead is small in every law that fits. A slope within the bound is not called linear while a law that
+    grows faster fits as well: longer lengths may show it.
     """
+    overhead = max(power.overhead_share, *(model.shares[0] for model in classes.members))
     if decision is Decision.contradicted and slope > 1:
         return Verdict.contradicted, None, ""
     if classes.word == "constant":
         return Verdict.undecided, Reason.reach, "; constant within noise"
-    if power.overhead_share > LARGEST_OVERHEAD:
-        return Verdict.undecided, Reason.reach, f"; a constant part is still {power.overhead_share:.0%} of it"
+    if overhead > LARGEST_OVERHEAD:
+        return Verdict.undecided, Reason.reach, f"; a constant part may still be {overhead:.0%} of it"
     if decision is Decision.contradicted:
-        return Verdict.contradicted, None, ""
+        if power.p_high < 1 - delta:
+            return Verdict.contradicted, None, ""
+        return Verdict.undecided, Reason.reach, f"; a constant part of {overhead:.0%} flattens it"
     if decision is Decision.undecided:
         return Verdict.undecided, Reason.noise, ""
     if classes.word == "linear":

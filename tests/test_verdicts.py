@@ -145,8 +145,8 @@ def test_training_memory_is_judged_by_its_exact_law(claim, layer, saved, verdict
 
 def test_the_katas_example_is_worked_out():
     found = judge(ask("memory.bptt-linear"), memory(lambda b, t, d: 12 * b * t * d))
-    assert "T = 10,000 at d = 1024 saves 122.9 MB (the kata counts 40.96 MB)" in found.statement
-    assert "24 layers at batch 32 94.37 GB (31.46 GB)" in found.statement
+    assert "T = 10,000 at d = 1024 saves 122.9 MB (the kata says 40.96 MB)" in found.statement
+    assert "24 layers at batch 32 save 94.37 GB (the kata says 31.46 GB)" in found.statement
 
 
 def test_a_batch_of_one_may_have_a_law_of_its_own():

@@ -17,7 +17,7 @@ def format_seconds(value: float) -> str:
 
 def format_bytes(value: float) -> str:
     """Write bytes in decimal units, as the kata does: 40.96 MB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if abs(value) >= scale:
             return f"{value / scale:.4g} {unit}"
     return f"{value:.0f} B"

@@ -239,9 +239,9 @@ def _example(laws: _Laws) -> dict[str, str]:
     kata = KATA_BYTES * EXAMPLE_LAYERS * EXAMPLE_BATCH
     return {
         "example": (
-            f"by that law T = {EXAMPLE_LENGTH:,} at d = {EXAMPLE_WIDTH} saves {format_bytes(one)} (the kata counts "
-            f"{format_bytes(KATA_BYTES)}), {EXAMPLE_LAYERS} layers at batch {EXAMPLE_BATCH} {format_bytes(many)} "
-            f"({format_bytes(kata)})"
+            f"by that law T = {EXAMPLE_LENGTH:,} at d = {EXAMPLE_WIDTH} saves {format_bytes(one)} (the kata says "
+            f"{format_bytes(KATA_BYTES)}), and {EXAMPLE_LAYERS} layers at batch {EXAMPLE_BATCH} save "
+            f"{format_bytes(many)} (the kata says {format_bytes(kata)})"
         )
     }
 

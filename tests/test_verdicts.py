@@ -75,7 +75,7 @@ TIME_CLAIMS = ("time.linear-forward", "time.linear-training")
         (lambda t, h: 1e-4, Verdict.undecided, Reason.reach),
         (lambda t, h: 2e-2 + 1e-5 * t, Verdict.undecided, Reason.reach),
         (lambda t, h: 5e-3 + 1e-8 * t * t, Verdict.contradicted, None),
-        (lambda t, h: 1e-5 * (t + t * t / 50_000), Verdict.undecided, Reason.reach),
+        (lambda t, h: 1e-5 * (t + t * t / 100_000), Verdict.supported, None),
         (lambda t, h: 5e-3 + 1e-5 * t, Verdict.undecided, Reason.reach),
     ],
     ids=[

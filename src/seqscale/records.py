@@ -25,6 +25,8 @@ LAUNCHERS = ("fork", "fresh")
 
 Option = str | int | float | bool
 
+SCOPE_UNITS = {"length": "tokens", "lengths": "tokens", "width": "features", "batch": "sequences", "threads": "threads"}
+
 
 class OutcomeKind(enum.Enum):
     """What became of a cell. The value is the cause in words; `cure` says what helps."""

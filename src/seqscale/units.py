@@ -23,6 +23,21 @@ def format_bytes(value: float) -> str:
     return f"{value:.0f} B"
 
 
+def format_flops(value: float) -> str:
+    """Write floating-point operations: 595,200 flop, 6.98e+08 flop."""
+    return f"{format_count(value)} flop"
+
+
+def format_nodes(value: float) -> str:
+    """Write a number of autograd nodes."""
+    return f"{format_count(value)} nodes"
+
+
+def format_elements(value: float) -> str:
+    """Write how many numbers one sequence carries."""
+    return f"{format_count(value)} elements a sequence"
+
+
 def format_count(value: float) -> str:
     """Write a count with thousands separators, large ones in powers of ten."""
     return f"{value:,.0f}" if abs(value) < 1e7 else f"{value:.3g}"
@@ -60,7 +75,7 @@ QUANTITIES = {
     for q in (
         Quantity("time", "s", format_seconds, 0.0, False, "wall time of one call"),
         Quantity("first_call_time", "s", format_seconds, 0.0, False, "wall time of the first call, kept apart"),
-        Quantity("work", "flop", format_count, 0, True, "floating-point operations, counted on the operation graph"),
+        Quantity("work", "flop", format_flops, 0, True, "floating-point operations, counted on the operation graph"),
         Quantity(
             "saved_bytes",
             "B",
@@ -91,11 +106,11 @@ QUANTITIES = {
         Quantity(
             "unexplained_bytes", "B", format_bytes, -math.inf, True, "measured peak less predicted peak less node bytes"
         ),
-        Quantity("graph_nodes", "nodes", format_count, 0, True, "autograd nodes that one forward pass builds"),
+        Quantity("graph_nodes", "nodes", format_nodes, 0, True, "autograd nodes that one forward pass builds"),
         Quantity(
             "state_elements",
             "elements",
-            format_count,
+            format_elements,
             0,
             True,
             "numbers that must be carried to the next step, by the layer's own law",

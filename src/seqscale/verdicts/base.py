@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from seqscale.records import Cell, LayerSpec, Question, Table
+from seqscale.records import SCOPE_UNITS, Cell, LayerSpec, Question, Table
 from seqscale.units import quantity
 
 
@@ -24,7 +24,7 @@ class Reason(enum.Enum):
     """Why a verdict is undecided. The value is the cause; `cure` says what would decide it."""
 
     budget = "cells that the claim needs were not measured"
-    noise = "the interval straddles the bound, or the growth classes are not told apart"
+    noise = "the interval straddles the bound"
     reach = "the lengths measured do not reach far enough"
     instrument = "the instrument failed its own check"
     unanswerable = "the layer cannot run the cells that the claim needs"
@@ -129,7 +129,7 @@ class Judgement:
             "verdict": self.verdict.name,
             "reason": None if self.reason is None else f"{self.reason.name}: {self.reason.value}; {self.reason.cure}",
             "statement": self.statement,
-            "scope": dict(self.scope),
+            "scope": {**self.scope, "units": SCOPE_UNITS},
             "evidence": dict(self.evidence),
         }
 

@@ -76,7 +76,8 @@ def undecided_for_cells(
     """
     absent = tuple(row for row in rows if not row.ok)
     if not absent:
-        said = f"{len({row.cell.length for row in rows})} lengths cannot tell a law: give more, as --lengths 64:4096"
+        count = len({row.cell.length for row in rows})
+        said = f"too few lengths to tell a law ({count}): give at least 5 over two octaves, as --lengths 64:4096"
         return judgement(claim, question, Verdict.undecided, said, reason=Reason.reach, curves=curves)
     bought = [row for row in absent if row.outcome is None or row.outcome.kind is OutcomeKind.skipped]
     evidence = {"cells": len(rows), "measured": len(rows) - len(absent)}

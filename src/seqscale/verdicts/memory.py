@@ -211,7 +211,7 @@ def _agreement(memory: tuple[Row, ...]) -> tuple[bool, str]:
     last = measured[-1]
     peak, unexplained = (last.observations[n].value for n in ("measured_peak_bytes", "unexplained_bytes"))
     agrees = abs(unexplained) <= max(AGREEMENT * peak, AGREEMENT_BYTES)
-    word = "agrees" if agrees else "disagrees"
+    word = "agrees within 10 % or 2 MiB" if agrees else "disagrees by more than 10 % and 2 MiB"
     tensors, nodes = (last.observations[n].value for n in ("predicted_peak_bytes", "node_bytes"))
     return agrees, (
         f"measured peak at T = {last.cell.length} {word}: {format_bytes(peak)} = tensors {format_bytes(tensors)}"

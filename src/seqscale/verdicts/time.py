@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 from seqscale.fit.classes import ClassSet, growth_classes
 from seqscale.fit.power import PowerFit, fit_power
 from seqscale.fit.regime import RegimeChange, lack_of_fit
-from seqscale.fit.slope import local_slope
+from seqscale.fit.slope import Slope, local_slope
 from seqscale.fit.verdict import Decision, equivalence
 from seqscale.probes.catalogue import PROBES
 from seqscale.records import Cell, LayerSpec, Question, Row, Table
@@ -90,7 +90,7 @@ class AbstractLinearTime(AbstractClaim):
             statement,
             reason=reason,
             headline=text,
-            evidence=_evidence(slope_of=text, power=power, classes=classes, change=change, floor=floor, rows=rows),
+            evidence=_evidence(slope=slope, power=power, classes=classes, change=change, floor=floor, rows=rows),
             curves=(curve,),
             missing=(row for row in rows if not row.ok),
         )
@@ -103,8 +103,7 @@ def _decide(
 
     An overhead can only flatten a curve. So a slope clearly above 1 contradicts whatever the overhead is; one clearly
     below contradicts only if the exponent of a + b T^p, the overhead taken out, is below as well; and none supports
-    before the overhead is small in every law that fits. A slope within the bound is not called linear while a law that
-    grows faster fits as well: longer lengths may show it.
+    before the overhead is small in every law that fits.
     """
     overhead = max(power.overhead_share, *(model.shares[0] for model in classes.members))
     if decision is Decision.contradicted and slope > 1:
@@ -117,18 +116,16 @@ def _decide(
         if power.p_high < 1 - delta:
             return Verdict.contradicted, None, ""
         return Verdict.undecided, Reason.reach, f"; a constant part of {overhead:.0%} flattens it"
+    faster = [word for word in classes.classes if word not in ("constant", "linear")]
+    why = "" if "linear" in classes.classes else f"; the laws that fit have a faster part ({' or '.join(faster)})"
     if decision is Decision.undecided:
-        return Verdict.undecided, Reason.noise, ""
-    if classes.word == "linear":
-        return Verdict.supported, None, ""
-    if "linear" in classes.classes:
-        return Verdict.undecided, Reason.noise, f"; growth class {classes.word}"
-    return Verdict.undecided, Reason.reach, f"; so far within the bound, but only laws of class {classes.word} fit"
+        return Verdict.undecided, Reason.noise, why
+    return Verdict.supported, None, why
 
 
 def _evidence(
     *,
-    slope_of: str,
+    slope: Slope,
     power: PowerFit,
     classes: ClassSet,
     change: RegimeChange | None,
@@ -136,7 +133,7 @@ def _evidence(
     rows: tuple[Row, ...],
 ) -> dict[str, Any]:
     return {
-        "slope": slope_of,
+        "slope": {"value": slope.value, "low": slope.low95, "high": slope.high95, "unit": "1"},
         "law": {"text": power.text(), "unit": "s"},
         "overhead_share": {"value": power.overhead_share, "unit": "1"},
         "growth_class": classes.word,

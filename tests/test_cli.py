@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from seqscale import cli
+from seqscale.cli.run import again
 from seqscale.layers.catalogue import LAYERS
 from seqscale.store.store import Store
 from seqscale.studies.catalogue import STUDIES
@@ -62,6 +63,9 @@ def seqscale(monkeypatch, capsys, tmp_path):
         (["measure", "tim", "gru"], "unknown probe 'tim': did you mean time?"),
         (["measure", "memory", "gru", "--mode", "decode"], "--mode decode: probe memory measures forward, training"),
         (["list", "layer"], "unknown list 'layer': did you mean layers"),
+        (["run", "--report", OWN], "is a directory: name a file"),
+        (["run", "--report", OWN / "layers.py"], "exists and is no report"),
+        (["measure", "time", "gru", "--length", "99999999999"], "length 99999999999: must be a whole number from 1 to"),
         (["claims", "none.db"], "there is no store at none.db"),
         (["status", OWN / "layers.py"], "is not a seqscale store"),
     ],
@@ -117,6 +121,36 @@ def test_measure_prints_the_cell_and_its_quantities_with_units(seqscale):
     assert code == 0 and found["outcome"] == "ok" and found["cell"]["algorithm"] == "reference"
     saved = next(o for o in found["observations"] if o["quantity"] == "saved_bytes")
     assert (saved["unit"], saved["value"]) == ("B", 32 * 8 * 64)
+
+
+def test_what_is_no_report_is_never_overwritten(seqscale, tmp_path):
+    seqscale("run", "--claims", "memory.decode-state", "--layer", "gru", "--lengths", "8,16,32", "--store", "s.db")
+    for words in (["report", "s.db", "-o", "s.db"], ["export", "s.db", "-o", "s.db"]):
+        code, _, err = seqscale(*words)
+        assert code == 2 and "s.db" in err and "Traceback" not in err
+    assert seqscale("claims", "s.db")[0] == 0
+    assert seqscale("report", "s.db", "-o", "r.html")[0] == seqscale("report", "s.db", "-o", "r.html")[0] == 0
+
+
+def test_the_command_that_decides_is_the_one_that_was_typed(seqscale):
+    assert again(["run", "--layer", "a b.py:X", "--until", "c", "--budget=9", "--fresh", "--store", "s.db"]) == (
+        "seqscale run --layer 'a b.py:X' --store s.db"
+    )
+
+
+def test_version_names_what_numbers_depend_on(seqscale):
+    code, out, _ = seqscale("--version")
+    assert code == 0 and "seqscale 0" in out and "torch 2" in out
+
+
+def test_a_layer_that_hangs_at_the_gate_is_stopped_by_the_budget(seqscale):
+    Path("h.py").write_text(
+        "import time\nfrom torch import nn\n\nclass H(nn.Module):\n"
+        "    def __init__(self, width): super().__init__()\n    def forward(self, x): time.sleep(3600)\n"
+    )
+    code, out, err = seqscale("run", "--layer", "h.py:H", "--claims", "time.linear-forward", "--budget", "5s")
+    assert code == 0, err
+    assert "undecided" in out
 
 
 def test_list_names_what_there_is(seqscale):

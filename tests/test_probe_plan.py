@@ -40,11 +40,11 @@ def cell(length=8, **fields):
     return Cell(**(fixed | fields))
 
 
-def test_nothing_is_foretold_of_the_first_cell_and_quadratic_growth_of_the_second():
+def test_nothing_is_foretold_of_the_first_cell_and_linear_growth_of_the_second():
     forecast = Forecast()
     assert forecast.predict(cell(64)) is None
     forecast.saw(cell(64), 0.5)
-    assert forecast.predict(cell(128)) == pytest.approx(2.0)
+    assert forecast.predict(cell(128)) == pytest.approx(1.0)
     assert forecast.predict(cell(128, batch=2)) is None
 
 

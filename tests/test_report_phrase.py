@@ -30,8 +30,9 @@ def with_verdicts(verdicts: dict[str, Verdict]) -> Page:
 
 
 YES, NO, OPEN = Verdict.supported, Verdict.contradicted, Verdict.undecided
-GREW = "On this machine, for T 32..4096: forward time grew in proportion to length for"
-NOT = "On this machine, for T 32..4096: forward time did not grow in proportion to length for"
+HERE = "On this machine, for T 32..4096 and each layer's default algorithm:"
+GREW = f"{HERE} forward time grew in proportion to length for"
+NOT = f"{HERE} forward time did not grow in proportion to length for"
 
 
 @pytest.mark.parametrize(

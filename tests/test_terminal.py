@@ -219,9 +219,10 @@ def test_claims_text_has_registration_and_verdicts() -> None:
     text = claims_text(found.judgements, found.claims)
     for judgement in found.judgements:
         reason = f" ({judgement.reason.name}: {judgement.reason.value}" if judgement.reason else ""
-        assert f"- {judgement.layer}/{judgement.algorithm}: {judgement.verdict.name}{reason}" in text.replace(
-            "\n    ", " "
-        )
+        lengths, width = judgement.scope["lengths"], judgement.scope["width"]
+        where = f"(T {lengths[0]}..{lengths[-1]}, d={width}, batch {judgement.scope['batch']})"
+        line = f"- {judgement.layer}/{judgement.algorithm} {where}: {judgement.verdict.name}{reason}"
+        assert line in text.replace("\n    ", " ")
     for claim in found.claims.values():
         assert claim.sentence in text
 

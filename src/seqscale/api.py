@@ -50,11 +50,11 @@ class RunResult:
     complete: bool  # False: the budget ended first
     overhead: float | None  # share of the wall time that was not inside measured calls; None: nothing was measured
 
-    def text(self) -> str:
-        """Return the first screen."""
+    def text(self, command: str = "seqscale run") -> str:
+        """Return the first screen; `command` is the run as it was typed, to be repeated with --until."""
         from seqscale.reporting.terminal import first_screen
 
-        return first_screen(self.page, store=str(self.store), report=str(self.report))
+        return first_screen(self.page, store=str(self.store), report=str(self.report), command=command)
 
     def record(self) -> dict[str, Any]:
         """Return verdicts, status and paths, JSON-ready."""
@@ -128,8 +128,7 @@ def run(
     asked = base.questions(chosen, request)
     blocks = base.blocks(chosen, asked, CLAIMS)
     store, report = Path(store), Path(report)
-    if not report.parent.is_dir():
-        raise UsageError(f"--report {report}: there is no directory {report.parent}; make it, or name another file.")
+    _check_report(report)
     started = time.monotonic()
     with Store.writer(store) as kept:
         engine = LocalEngine(
@@ -139,13 +138,16 @@ def run(
             decided=_announcer(kept, asked, say),
             budget_s=budget_s,
         )
-        engine.admit(_plainest_cells(asked))  # before anything is entered: a misspelt layer leaves no trace
+        complete = True
+        try:
+            engine.admit(_plainest_cells(asked))  # before anything is entered: a misspelt layer leaves no trace
+        except BudgetSpent:
+            complete = False
         kept.add_questions(study, asked)
         kept.add_cells(cell for block in blocks for cell in block.cells)
         if fresh:
             kept.fresh(cell.id for block in blocks for cell in block.cells)
         number = kept.begin_run(study, versions()["seqscale"], this_machine().facts(), versions())
-        complete = True
         try:
             engine.run(blocks, _undecided_cells(kept, asked) if until else frozenset())
         except BudgetSpent:
@@ -201,7 +203,7 @@ def measure(
     only = request.layers[0]
     cell = Cell(
         probe=probe, probe_version=spec.version, layer=only.name, layer_version=only.version, target=only.target,
-        options=options, algorithm=request.algorithms.get(only.name, only.algorithms[0]), mode=mode,
+        options=options, algorithm=request.algorithms.get(only.name, only.algorithms)[0], mode=mode,
         length=length, width=width, batch=batch, dtype=dtype, device=device, threads=threads, seed=seed,
         launcher="fork" if device == "cpu" else "fresh", machine=request.machine, torch=request.torch,
     )  # fmt: skip
@@ -236,6 +238,7 @@ def report(store: str | Path = "seqscale.db", out: str | Path = "report.html") -
     from seqscale.pages import stored_page
 
     out = Path(out)
+    _check_report(out)
     _write_report(stored_page(store), out)
     return out
 
@@ -245,7 +248,11 @@ def export(store: str | Path = "seqscale.db", out: str | Path = "seqscale-export
     from seqscale.pages import stored_page
     from seqscale.reporting.export import export as write
 
-    return tuple(write(stored_page(store), Path(out)))
+    page = stored_page(store)
+    try:
+        return tuple(write(page, Path(out)))
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be filled ({error.strerror}); name a folder that can be made.") from error
 
 
 def list(what: str) -> tuple[Mapping[str, str], ...]:
@@ -364,4 +371,14 @@ def _write_report(page: Page, out: Path) -> None:
     try:
         out.write_text(html(page), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"--report {out}: cannot be written ({error.strerror}); name another file.") from error
+        raise UsageError(f"{out}: cannot be written ({error.strerror}); name another file.") from error
+
+
+def _check_report(out: Path) -> None:
+    """Raise UsageError where a report cannot go: no folder, or a file that is something else and would be lost."""
+    if not out.parent.is_dir():
+        raise UsageError(f"{out}: there is no directory {out.parent}; make it, or name another file for the report.")
+    if out.is_dir():
+        raise UsageError(f"{out} is a directory: name a file for the report.")
+    if out.exists() and out.read_bytes()[:15].lower() not in (b"", b"<!doctype html>"):
+        raise UsageError(f"{out} exists and is no report: name another file, it would be overwritten.")

@@ -11,6 +11,8 @@ from seqscale.records import DTYPES, LayerSpec, Option
 from seqscale.studies.base import Request
 from seqscale.verdicts.catalogue import CLAIMS, find
 
+LONGEST = 2**31 - 1  # torch's sizes of a dimension in many kernels
+
 
 def resolve(
     *,
@@ -32,8 +34,8 @@ def resolve(
         if value is not None and value < 1:
             raise UsageError(f"{name} {value}: must be a whole number >= 1.")
     for length in lengths or ():
-        if length < 1:
-            raise UsageError(f"length {length}: must be a whole number >= 1.")
+        if not 1 <= length <= LONGEST:
+            raise UsageError(f"length {length}: must be a whole number from 1 to {LONGEST:,}.")
     if dtype not in DTYPES:
         raise UsageError(f"--dtype {dtype}: must be one of {', '.join(DTYPES)}.")
     if device not in ("cpu", "cuda"):
@@ -47,16 +49,19 @@ def resolve(
     if len(set(layers)) != len(layers):
         raise UsageError("a layer is named twice; name each once.")
     found: dict[str, LayerSpec] = {}
-    named: dict[str, str] = {}
+    named: dict[str, tuple[str, ...]] = {}
+    bare: set[str] = set()
     for text in layers or tuple(catalogue.LAYERS):
         place, own = catalogue.split(text)
         spec = catalogue.find(place)
         found[spec.name] = spec
         if own or algorithm:
-            named[spec.name] = catalogue.choose(spec, own or algorithm)
+            named[spec.name] = (*named.get(spec.name, ()), catalogue.choose(spec, own or algorithm))
+        else:
+            bare.add(spec.name)
     return Request(
         layers=tuple(found.values()),
-        algorithms=named,
+        algorithms={name: chosen for name, chosen in named.items() if name not in bare},
         claims=tuple(find(name) for name in claims) or tuple(CLAIMS.values()),
         machine=machine.fingerprint,
         torch=versions()["torch"],

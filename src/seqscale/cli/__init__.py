@@ -37,8 +37,17 @@ app.command("export")(export)
 app.command("list")(list_names)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from seqscale.engine.machine import versions
+
+        print(" ".join(f"{name} {version}" for name, version in versions().items()))
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print versions and exit."),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     """Measure how a sequence layer's time, memory and parallelism scale with sequence length."""

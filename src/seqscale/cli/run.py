@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -64,4 +66,19 @@ def run(
     if json:
         print_json(result.record())
     else:
-        print(result.text())
+        print(result.text(again(sys.argv[1:])))
+
+
+def again(words: list[str]) -> str:
+    """Return the command as it was typed, without what --until replaces."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name in ("--claims", "--until", "--budget"):
+            skip = not equals
+        elif not skip and word not in ("--fresh", "--json", "--debug"):
+            kept.append(word)
+        else:
+            skip = False
+    return shlex.join(["seqscale", *kept])

@@ -28,7 +28,7 @@ from seqscale.records import Block, Cell, Effort, Outcome, OutcomeKind, Sample
 from seqscale.store.store import GateRecord, Store
 
 CRASHES_ALLOWED = 2  # a cell whose worker dies is tried again twice
-_GATE_S = 300.0
+_GATE_S = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +228,7 @@ class LocalEngine:
                 return self._gate_answer(cell)
             except TimeoutError:
                 self._stop_laboratory()
+                self._check_budget()
                 reason = f"the gate took more than {_GATE_S:.0f} s"
                 return GateRecord(passed=False, report={"kind": OutcomeKind.timed_out.name, "reason": reason})
             except WorkerDiedError as death:
@@ -238,7 +239,8 @@ class LocalEngine:
     def _gate_answer(self, cell: Cell) -> GateRecord:
         self._send(GateRequest(cell=cell))
         answer: GateRecord | None = None
-        while not isinstance(event := self._event(_GATE_S), Done):
+        left_s = _GATE_S if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        while not isinstance(event := self._event(min(_GATE_S, left_s)), Done):
             match event:
                 case GateDone():
                     report = {**event.report, "kind": event.kind, "reason": event.reason, "misuse": event.misuse}

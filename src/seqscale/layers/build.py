@@ -95,7 +95,7 @@ def _import(place: str) -> ModuleType:
         return _import_file(Path(place))
     except SeqscaleError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise LayerLoadError(f"'{place}' does not import: {_explain(error, place)}.") from error
 
 
@@ -155,7 +155,7 @@ def _check_options(make: Callable[..., Any], word: str, options: Mapping[str, Op
             raise UnknownNameError(f"option of {word}", name, known)
 
 
-def _explain(error: Exception, file: str) -> str:
+def _explain(error: Exception | SystemExit, file: str) -> str:
     """Write an error as its type, its message and the last line of the user's file that it passed through."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} (line {error.lineno} of {error.filename})"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from seqscale.records import Cell, Effort, Observation, Outcome, OutcomeKind, Sample
 
-STEEPEST = 4.0  # growth per doubling that is assumed before any was seen: quadratic, the steepest law we expect
+LINEAR, STEEPEST = 2.0, 4.0  # growth per doubling: assumed before any was seen, and the steepest law we expect
 TWIN_SHARE = 10  # one cell in this many is measured twice per round
 TWIN_BLOCK = 4  # a block this large has at least one twin
 FEW = 6  # under six samples no interval of order statistics has 95 % coverage
@@ -37,7 +37,7 @@ class Forecast:
             math.log2(after / before) / math.log2(longer / shorter)
             for (shorter, before), (longer, after) in itertools.pairwise(seen)
         ]
-        rate = min(max(rates, default=math.log2(STEEPEST)), 2 * math.log2(STEEPEST))
+        rate = min(max(rates, default=math.log2(LINEAR)), 2 * math.log2(STEEPEST))
         length, seconds = seen[-1]
         return float(seconds * (cell.length / length) ** max(rate, 0.0))
 

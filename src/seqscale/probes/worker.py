@@ -105,7 +105,7 @@ class Worker:
     def _gate(self, request: GateRequest) -> None:
         try:
             report = run_gate(request.cell).record()
-        except Exception as error:  # whatever a layer raises
+        except (Exception, SystemExit) as error:  # whatever a layer raises
             outcome = outcome_of(error)
             misuse = isinstance(error, UsageError)
             self.send(GateDone(passed=False, kind=outcome.kind.name, reason=outcome.reason, report={}, misuse=misuse))

@@ -73,7 +73,7 @@ def answer(page: Page) -> str:
     if not clauses:
         return verdict_sentence(page)
     where = lengths_text(n for q in page.questions for n in q.scope.lengths)
-    return f"On this machine, for T {where}: {'; '.join(clauses)}."
+    return f"On this machine, for T {where} and each layer's default algorithm: {'; '.join(clauses)}."
 
 
 def _clause(words: str, denial: str, found: Sequence[Entry]) -> str:

@@ -32,14 +32,15 @@ RIVAL_COLUMNS = (18, 29, 29, 24)  # rival, at the smallest length, at the larges
 HEADS = {Verdict.supported: "HOLDS", Verdict.contradicted: "FAILS", Verdict.undecided: "UNDECIDED"}
 
 
-def first_screen(page: Page, *, store: str, report: str | None) -> str:
+def first_screen(page: Page, *, store: str, report: str | None, command: str = "seqscale run") -> str:
     """Return the answer that a run leaves in the terminal, at most WIDTH columns wide.
 
     Args:
         page: what was found.
         store, report: paths as the user may type them; report None: none was written.
+        command: the run as it was typed, to be repeated with --until.
     """
-    parts = (_header(page), _takeaways(page), _faster(rivalries(page)), _next_steps(page, store, report))
+    parts = (_header(page), _takeaways(page), _faster(rivalries(page)), _next_steps(page, store, report, command))
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 
@@ -54,10 +55,17 @@ def claims_text(judgements: Sequence[Judgement], claims: Mapping[str, AbstractCl
         lines += _wrapped(f"{said.kind.name}: {said.kind.value}. {said.estimand}; delta {said.delta:g}.", "  ")
         for j in found:
             why = "" if j.reason is None else f" ({j.reason.name}: {j.reason.value}; {j.reason.cure})"
-            lines += _wrapped(f"{j.layer}/{j.algorithm}: {j.verdict.name}{why}", "  - ", "    ")
+            lines += _wrapped(f"{j.layer}/{j.algorithm} {_where(j)}: {j.verdict.name}{why}", "  - ", "    ")
             lines += _wrapped(j.statement, "    ")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n" if blocks else "no claim was asked.\n"
+
+
+def _where(judgement: Judgement) -> str:
+    """Write the part of a verdict's scope in which two verdicts of one layer differ."""
+    scope = judgement.scope
+    lengths = scope.get("lengths")
+    return f"(T {lengths[0]}..{lengths[-1]}, d={scope['width']}, batch {scope['batch']})" if lengths else ""
 
 
 def status_text(table: Table) -> str:
@@ -160,13 +168,13 @@ def _faster(found: Sequence[Rivalry]) -> list[str]:
     return [*lines, "  how many times faster, with its 95 % interval; a tie: it includes 1, or under the noise floor"]
 
 
-def _next_steps(page: Page, store: str, report: str | None) -> list[str]:
+def _next_steps(page: Page, store: str, report: str | None, command: str) -> list[str]:
     counts, reasons = verdict_counts(page.judgements), reason_counts(page.judgements)
     why = f" ({', '.join(f'{n} {reason}' for reason, n in reasons.items())})" if reasons else ""
     lines = [", ".join(f"{n} {verdict.name}" for verdict, n in counts.items()) + why]
     if page.questions:
         lines += _wrapped(f"a bare name stands for every algorithm judged: {algorithms_line(page)}", "", "  ")
-    steps = [*_decide(page), ("Your own layer:", "seqscale run --layer mine.py:MyLayer")]
+    steps = [*_decide(page, command), ("Your own layer:", "seqscale run --layer mine.py:MyLayer")]
     steps += [("Report:", report)] if report is not None else []
     steps += [("Every claim:", f"seqscale claims {store}")]
     column = max(len(head) for head, _ in steps) + 2
@@ -174,10 +182,10 @@ def _next_steps(page: Page, store: str, report: str | None) -> list[str]:
     return [*lines, *(f"{head:<{column}}{text}" for head, text in steps)]
 
 
-def _decide(page: Page) -> list[tuple[str, str]]:
+def _decide(page: Page, command: str) -> list[tuple[str, str]]:
     """Return the commands that would decide what more measurement can decide, the cheapest first."""
     ranked = sorted(page.costs.items(), key=lambda item: item[1])
-    return [(f"Decide {claim} (about {duration(s)}):", f"seqscale run --until {claim}") for claim, s in ranked]
+    return [(f"Decide {claim} (about {duration(s)}):", f"{command} --until {claim}") for claim, s in ranked]
 
 
 def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:

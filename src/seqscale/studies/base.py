@@ -40,7 +40,7 @@ class Request:
     """What the user asked for; None means the study's own choice."""
 
     layers: tuple[LayerSpec, ...]
-    algorithms: Mapping[str, str]  # layer name -> the one algorithm the user named
+    algorithms: Mapping[str, tuple[str, ...]]  # layer name -> the algorithms the user named, if any
     claims: tuple[AbstractClaim, ...]
     machine: str
     torch: str
@@ -75,8 +75,7 @@ def _widths(study: Study, request: Request, claim: AbstractClaim) -> tuple[int, 
 
 
 def _algorithms(request: Request, layer: LayerSpec) -> tuple[str, ...]:
-    named = request.algorithms.get(layer.name)
-    return (named,) if named else layer.algorithms
+    return request.algorithms.get(layer.name, layer.algorithms)
 
 
 def _scope(study: Study, request: Request, layer: LayerSpec, algorithm: str, width: int) -> Scope:

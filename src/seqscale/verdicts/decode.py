@@ -60,12 +60,12 @@ class DecodeState(AbstractClaim):
         if len(seen) < FEWEST_LENGTHS:
             return undecided_for_cells(self, question, rows)
         law = exact_law([({"T": r.cell.length}, int(r.observations["state_bytes"].value)) for r in seen])
-        power = fit_power(points_of(seen, "state_bytes"))
         if law is not None:
             degree = float(law.exponent("T"))
             interval = (degree, degree, degree, degree)
             said, headline = f"{law.text()} B, exact", f"state T^{degree:.0f}, exact"
         else:
+            power = fit_power(points_of(seen, "state_bytes"))
             interval = (power.p_low90, power.p_high90, power.p_low, power.p_high)
             said, headline = f"{power.text()} B", f"state T^{power.p:.2f}"
         verdict = Verdict[equivalence(*interval, 0.0, self.delta).name]

@@ -65,25 +65,24 @@ class AbstractTrainingMemory(AbstractClaim):
         if not all(row.observations["saved_bytes"].value for row in memory):
             said = "nothing is saved for the backward pass: no parameter and no input asks for a gradient"
             return judgement(self, question, Verdict.undecided, said, reason=Reason.unanswerable)
-        laws = _laws(question, counted)
-        power = fit_power(points_of(memory, "saved_bytes"))
-        degree = None if laws.own is None else laws.own.exponent("T")
+        laws = _laws(question, counted, memory)
         agrees, agreement = _agreement(memory)
-        verdict = Verdict[self.decide(power if degree is None else degree).name] if agrees else Verdict.undecided
+        verdict = Verdict[self.decide(laws.exponent).name] if agrees else Verdict.undecided
         reason = None
         if verdict is Verdict.undecided:
             reason = Reason.noise if agrees else Reason.instrument
         example = _example(laws)
-        headline = f"saved T^{power.p:.2f}" if degree is None else f"saved T^{degree}, exact"
+        p = laws.exponent
+        headline = f"saved T^{p}, exact" if isinstance(p, int) else f"saved T^{p.p:.2f}"
         return judgement(
             self,
             question,
             verdict,
-            "; ".join((f"saved bytes = {laws.text(power)}", *example.values(), agreement)),
+            "; ".join((f"saved bytes = {laws.text()}", *example.values(), agreement)),
             reason=reason,
             headline=headline,
-            evidence=_evidence(laws, power, memory) | example | {"agreement": agreement},
-            curves=_curves(question, memory, laws, power),
+            evidence=_evidence(laws, memory) | example | {"agreement": agreement},
+            curves=_curves(question, memory, laws),
             missing=(row for row in rows if not row.ok),
         )
 
@@ -130,32 +129,37 @@ class AttentionTraining(AbstractTrainingMemory):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Laws:
-    """The exact law at the scope's batch, and the one over all batches from 2 on; None where none verifies."""
+    """The law at the scope's batch, exact or (where none verifies) fitted; and the exact one over batches from 2 on."""
 
     batch: int
-    own: ExactLaw | None
+    own: ExactLaw | PowerFit
     batches: ExactLaw | None
 
-    def text(self, power: PowerFit) -> str:
-        """Return the laws in words, or the fit where there is no law."""
-        if self.own is None:
-            return f"{power.text()} B (no exact law verifies)"
+    @property
+    def exponent(self) -> PowerFit | int:
+        """The degree in T of an exact law; the fit, with its interval, where there is none."""
+        return self.own.exponent("T") if isinstance(self.own, ExactLaw) else self.own
+
+    def text(self) -> str:
+        """Return the laws in words."""
+        if isinstance(self.own, PowerFit):
+            return f"{self.own.text()} B (no exact law verifies)"
         if self.batches is None:
             return f"{self.own.text()} B at B = {self.batch}, exact"
         if self._one_law():
             return f"{self.batches.text()} B, exact"
-        return f"{self.own.text()} B at B = 1, {self.batches.text()} B at B >= 2, exact"
+        return f"{self.own.text()} B at B = {self.batch}, {self.batches.text()} B at B >= 2, exact"
 
     def _one_law(self) -> bool:
         """Whether the law over batches holds at the scope's batch too."""
-        if self.own is None or self.batches is None:
+        if isinstance(self.own, PowerFit) or self.batches is None:
             return False
         sizes = [dims | {"d": dims.get("d", 1)} for dims in map(dict, self.own.verified_at)]
         return all(self.batches.value(B=self.batch, **dims) == self.own.value(**dims) for dims in sizes)
 
 
-def _laws(question: Question, counted: tuple[Row, ...]) -> _Laws:
-    """Solve both laws from the counts."""
+def _laws(question: Question, counted: tuple[Row, ...], memory: tuple[Row, ...]) -> _Laws:
+    """Solve both laws from the counts; fit the memory cells where no exact law verifies."""
     batch = question.scope.batch
     samples = [
         ({"B": row.cell.batch, "T": row.cell.length, "d": row.cell.width}, int(row.observations["saved_bytes"].value))
@@ -163,7 +167,11 @@ def _laws(question: Question, counted: tuple[Row, ...]) -> _Laws:
     ]
     own = [({"T": dims["T"], "d": dims["d"]}, value) for dims, value in samples if dims["B"] == batch]
     several = [sample for sample in samples if sample[0]["B"] >= 2]
-    return _Laws(batch=batch, own=exact_law(own), batches=exact_law(several) if several else None)
+    return _Laws(
+        batch=batch,
+        own=exact_law(own) or fit_power(points_of(memory, "saved_bytes")),
+        batches=exact_law(several) if several else None,
+    )
 
 
 def _law_cells(question: Question) -> tuple[Cell, ...]:
@@ -219,20 +227,22 @@ def _agreement(memory: tuple[Row, ...]) -> tuple[bool, str]:
     )
 
 
-def _evidence(laws: _Laws, power: PowerFit, memory: tuple[Row, ...]) -> dict[str, Any]:
+def _evidence(laws: _Laws, memory: tuple[Row, ...]) -> dict[str, Any]:
+    _, _, low, high = _interval(laws.exponent)
+    value = laws.own.p if isinstance(laws.own, PowerFit) else low
     evidence: dict[str, Any] = {
-        "law": {"text": laws.text(power), "unit": "B", "exact": laws.own is not None},
-        "exponent": {"value": power.p, "low": power.p_low, "high": power.p_high, "unit": "1"},
+        "law": {"text": laws.text(), "unit": "B", "exact": isinstance(laws.own, ExactLaw)},
+        "exponent": {"value": value, "low": low, "high": high, "unit": "1"},
         "lengths": {"value": [row.cell.length for row in memory], "unit": "tokens"},
     }
-    if laws.own is not None:
+    if isinstance(laws.own, ExactLaw):
         evidence["verified_at"] = [{"B": laws.batch, **dims} for dims in laws.own.verified_at]
     return evidence
 
 
 def _example(laws: _Laws) -> dict[str, str]:
     """Work out the kata's example by the laws; nothing where one of them did not verify."""
-    if laws.own is None or laws.batches is None or laws.batch != 1:
+    if isinstance(laws.own, PowerFit) or laws.batches is None or laws.batch != 1:
         return {}
     one = float(laws.own.value(T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
     many = EXAMPLE_LAYERS * float(laws.batches.value(B=EXAMPLE_BATCH, T=EXAMPLE_LENGTH, d=EXAMPLE_WIDTH))
@@ -246,16 +256,16 @@ def _example(laws: _Laws) -> dict[str, str]:
     }
 
 
-def _curves(question: Question, memory: tuple[Row, ...], laws: _Laws, power: PowerFit) -> tuple[Curve, ...]:
+def _curves(question: Question, memory: tuple[Row, ...], laws: _Laws) -> tuple[Curve, ...]:
     """Return saved bytes with their law, and the measured peak beside the predicted one."""
     label = f"{question.layer.name}/{question.algorithm}"
     law, width = laws.own, question.scope.width
     at = [row.cell.length for row in memory]
-    fitted = [(float(t), power.predict(t) if law is None else float(law.value(T=t, d=width))) for t in at]
+    fitted = [(float(t), law.predict(t) if isinstance(law, PowerFit) else float(law.value(T=t, d=width))) for t in at]
     curves = [
         Curve(
             label=f"{label} saved", quantity="saved_bytes", x_name="length", points=curve_points(memory, "saved_bytes"),
-            law=tuple(fitted), law_text=laws.text(power), exact=True,
+            law=tuple(fitted), law_text=laws.text(), exact=True,
         )
     ]  # fmt: skip
     for name, word in (("predicted_peak_bytes", "peak predicted"), ("measured_peak_bytes", "peak measured")):

@@ -54,15 +54,17 @@ def _rich_line() -> Iterator[tuple[Callable[[Progress], None], Callable[[str], N
             bar.update(
                 task,
                 completed=progress.done,
-                total=progress.total,
+                total=progress.total or None,
                 description=progress.now,
-                left=_left(progress.left_s),
+                left=_left(progress.left_s) if progress.total else "starting",
             )
 
         yield watch, lambda text: console.print(text, markup=False)
 
 
 def _text(progress: Progress) -> str:
+    if progress.total == 0:  # the gate, before the study's cells are entered
+        return f"[starting] {progress.now}"
     return f"[{progress.done}/{progress.total} cells, {_left(progress.left_s)}] {progress.now}"
 
 

@@ -78,6 +78,14 @@ def test_a_budget_stops_cleanly_and_the_next_run_goes_on(tmp_path):
         assert len(store.finished()) == 3
 
 
+def test_a_budget_ends_a_call_that_hangs_and_that_is_no_time_out(tmp_path):
+    patient = Effort(min_rounds=2, max_rounds=3, cell_s=600.0, call_s=600.0)
+    with Store.writer(tmp_path / "a.db") as store:
+        with pytest.raises(BudgetSpent):
+            engine(store, tmp_path, budget_s=8.0).run([Block(cells=(cell("Hangs", 256),), effort=patient)])
+        assert not store.finished()
+
+
 def test_fresh_launches_share_the_rounds(tmp_path):
     effort = Effort(min_rounds=4, max_rounds=4, launches=2, cell_s=20.0, call_s=20.0)
     with Store.writer(tmp_path / "a.db") as store:

@@ -228,7 +228,6 @@ class LocalEngine:
                 return self._gate_answer(cell)
             except TimeoutError:
                 self._stop_laboratory()
-                self._check_budget()
                 reason = f"the gate took more than {_GATE_S:.0f} s"
                 return GateRecord(passed=False, report={"kind": OutcomeKind.timed_out.name, "reason": reason})
             except WorkerDiedError as death:
@@ -239,8 +238,7 @@ class LocalEngine:
     def _gate_answer(self, cell: Cell) -> GateRecord:
         self._send(GateRequest(cell=cell))
         answer: GateRecord | None = None
-        left_s = _GATE_S if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-        while not isinstance(event := self._event(min(_GATE_S, left_s)), Done):
+        while not isinstance(event := self._event(_GATE_S), Done):
             match event:
                 case GateDone():
                     report = {**event.report, "kind": event.kind, "reason": event.reason, "misuse": event.misuse}
@@ -262,8 +260,14 @@ class LocalEngine:
         self._laboratory.send(request)
 
     def _event(self, timeout_s: float) -> Event:
+        """Return the next event; TimeoutError after `timeout_s`, BudgetSpent where the budget ends before that."""
         assert self._laboratory is not None
-        return self._laboratory.event(timeout_s)
+        left_s = timeout_s if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        try:
+            return self._laboratory.event(min(timeout_s, left_s))
+        except TimeoutError:
+            self._check_budget()
+            raise
 
     def _stop_laboratory(self) -> None:
         if self._laboratory is not None:

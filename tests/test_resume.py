@@ -89,7 +89,14 @@ def test_a_finished_run_measures_nothing_again(whole):
 
 
 def test_ctrl_c_keeps_what_is_measured_and_exits_130(tmp_path):
-    run = subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # a suite that was started in the background hands Ctrl-C down as ignored
+    run = subprocess.Popen(
+        command(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while not (tmp_path / "a.db").exists() or not samples(tmp_path / "a.db"):
         assert run.poll() is None
         time.sleep(0.05)

@@ -88,7 +88,7 @@ class AbstractQuadruples(AbstractClaim):
             verdict,
             statement,
             reason=reason,
-            headline=f"{text} from {name} {sizes[0]} to {sizes[1]}",
+            headline=f"{text}, {sizes[0]} to {sizes[1]}",
             evidence=evidence,
             curves=(self._curve(question, rows, sizes),),
         )

@@ -10,7 +10,7 @@ from seqscale.engine.local import BudgetSpent, LocalEngine
 from seqscale.engine.machine import this_machine, versions
 from seqscale.layers.catalogue import find
 from seqscale.probes.catalogue import PROBES
-from seqscale.records import Block, Cell, Effort, OutcomeKind
+from seqscale.records import Block, Cell, Effort, OutcomeKind, Sample
 from seqscale.store.store import Store
 
 OWN = Path(__file__).parent / "own" / "layers.py"
@@ -84,6 +84,20 @@ def test_a_budget_ends_a_call_that_hangs_and_that_is_no_time_out(tmp_path):
         with pytest.raises(BudgetSpent):
             engine(store, tmp_path, budget_s=8.0).run([Block(cells=(cell("Hangs", 256),), effort=patient)])
         assert not store.finished()
+
+
+def test_rounds_that_are_kept_are_not_measured_again(tmp_path):
+    effort = Effort(min_rounds=4, max_rounds=4, cell_s=20.0, call_s=20.0)
+    only, seen = cell("Mean", 16), []
+    with Store.writer(tmp_path / "a.db") as store:
+        store.add_cells([only])
+        store.commit_round((only.id, "time", Sample(value=1.0, round=i)) for i in range(2))
+        LocalEngine(store, tmp_path / "log", watch=lambda p: seen.append(p.now), decided=lambda: None).run(
+            [Block(cells=(only,), effort=effort)]
+        )
+        (row,) = store.table()
+    assert [now.rpartition("round ")[2] for now in seen if "round" in now] == ["3", "4"]
+    assert [s.value == 1.0 for s in row.observations["time"].samples] == [True, True, False, False]
 
 
 def test_fresh_launches_share_the_rounds(tmp_path):

@@ -77,6 +77,7 @@ TIME_CLAIMS = ("time.linear-forward", "time.linear-training")
         (lambda t, h: 5e-3 + 1e-8 * t * t, Verdict.contradicted, None),
         (lambda t, h: 1e-5 * (t + t * t / 100_000), Verdict.supported, None),
         (lambda t, h: 5e-3 + 1e-5 * t, Verdict.undecided, Reason.reach),
+        (lambda t, h: 1.1e-9 * (4 * 1024**2 + t * t), Verdict.undecided, Reason.reach),
     ],
     ids=[
         "linear",
@@ -88,6 +89,7 @@ TIME_CLAIMS = ("time.linear-forward", "time.linear-training")
         "overhead and quadratic",
         "quadratic still small",
         "overhead, some",
+        "overhead that hides a quadratic",
     ],
 )
 def test_time_is_judged_by_its_slope(claim, law, verdict, reason):

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from seqscale.errors import UsageError
 from seqscale.records import Block, Cell, Effort, Option, Question, Row, Table
-from seqscale.units import format_value
+from seqscale.units import format_value, quantity
 
 if TYPE_CHECKING:  # imported where they are used, so that importing seqscale stays instant
     from seqscale.engine.local import Progress
+    from seqscale.probes.catalogue import ProbeSpec
     from seqscale.reporting.model import Page
     from seqscale.store.store import Store
     from seqscale.verdicts.base import AbstractClaim, Judgement
@@ -270,13 +271,19 @@ def list(what: str) -> tuple[Mapping[str, str], ...]:
             for layer in LAYERS.values()
             for name in layer.algorithms
         ),
-        "probes": ((probe.name, f"{probe.sentence} ({', '.join(probe.modes)})") for probe in PROBES.values()),
+        "probes": ((probe.name, _yields(probe)) for probe in PROBES.values()),
         "claims": ((claim.id, _registration(claim)) for claim in CLAIMS.values()),
         "studies": ((study.name, study.sentence) for study in STUDIES.values()),
     }
     if what not in found:
         raise UnknownNameError("list", what, found)
     return tuple({"name": name, "sentence": sentence} for name, sentence in found[what])
+
+
+def _yields(probe: ProbeSpec) -> str:
+    """Return what a probe does, in which modes, and what each of its quantities means."""
+    meanings = "; ".join(f"{name}: {quantity(name).meaning}" for name in probe.quantities)
+    return f"{probe.sentence} ({', '.join(probe.modes)}). {meanings}."
 
 
 def _registration(claim: AbstractClaim) -> str:

@@ -68,14 +68,14 @@ def test_what_a_layer_can_do_is_found_once(tmp_path: Path) -> None:
     assert known("gru").capabilities.steps
     plain = build(f"{EXAMPLE}:RunningMean", "own", 4, {"expand": 2}, "own", "float32", "cpu", 0)
     can = plain.capabilities
-    assert (can.steps, can.carries, can.counts_state) == (False, False, False)
+    assert (can.steps, can.carries) == (False, False)
     code = (
         "class Mine(nn.Module):\n"
         "    def __init__(self, width): super().__init__()\n"
         "    def forward(self, x, state=None): return x, state\n"
     )
     can = own(tmp_path, code).capabilities
-    assert (can.steps, can.carries, can.counts_state) == (False, True, False)
+    assert (can.steps, can.carries) == (False, True)
 
 
 def test_outputs_with_or_without_a_state() -> None:

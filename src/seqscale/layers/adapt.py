@@ -37,12 +37,10 @@ class Capabilities:
     Attributes:
         steps: it has `step` and `initial_state`: mode `decode` can be measured.
         carries: its forward takes `state` and gives (y, state): a sequence can be cut into segments.
-        counts_state: it has `state_elements`.
     """
 
     steps: bool
     carries: bool
-    counts_state: bool
 
 
 def capabilities(module: nn.Module) -> Capabilities:
@@ -50,7 +48,6 @@ def capabilities(module: nn.Module) -> Capabilities:
     return Capabilities(
         steps=isinstance(module, Steps),
         carries="state" in inspect.signature(module.forward).parameters,
-        counts_state=isinstance(module, CountsState),
     )
 
 

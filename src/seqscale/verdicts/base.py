@@ -42,11 +42,10 @@ class Reason(enum.Enum):
 
 
 class Kind(enum.Enum):
-    """How a claim generalises, and so which rule judges it (average, equivalence or universal)."""
+    """Which rule judges a claim."""
 
     average = "supported if the 95 % interval lies beyond delta"
     equivalence = "supported if the 90 % interval lies within delta; contradicted if the 95 % interval lies outside"
-    universal = "one cell that is clearly on the wrong side contradicts it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

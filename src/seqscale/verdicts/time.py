@@ -71,7 +71,8 @@ class AbstractLinearTime(AbstractClaim):
             f"where it is {format_seconds(last.observations['time'].value)}{why}"
         )
         if change is not None:
-            statement += f"; its growth changes near T = {change.at:.0f}"
+            shape = f"from T^{change.slope_before:.2f} to T^{change.slope_after:.2f}"
+            statement += f"; its growth changes near T = {change.at:.0f}, {shape}"
         elif lack.rejected:
             statement += "; no smooth law fits all lengths"
         law = tuple((x, power.predict(x)) for x in points.x)

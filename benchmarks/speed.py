@@ -15,13 +15,18 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from seqscale.api import list as names
 from seqscale.engine.machine import this_machine, versions
+from seqscale.layers.attention import Attention
 from seqscale.layers.catalogue import LAYERS
+from seqscale.probes.catalogue import PROBES
 from seqscale.records import Outcome, OutcomeKind, Sample
 from seqscale.store.store import Store
 from seqscale.studies.base import Request, blocks, questions
 from seqscale.studies.catalogue import FULL
+from seqscale.tracing.trace import preload, trace
 from seqscale.verdicts.catalogue import CLAIMS
 
 CELLS = 10_000
@@ -70,14 +75,26 @@ def quantities(probe: str, mode: str) -> tuple[str, ...]:
     """Return what a cell of this probe and mode yields."""
     if probe == "time":
         return ("time", "first_call_time")
-    if probe == "memory":
-        return ("predicted_peak_bytes", "saved_bytes", "measured_peak_bytes", "node_bytes", "unexplained_bytes")
-    return ("state_elements", "state_bytes") if mode == "decode" else ("work", "saved_bytes", "predicted_peak_bytes")
+    if probe == "count" and mode == "decode":
+        return ("state_elements", "state_bytes")
+    known = PROBES[probe].quantities
+    return tuple(name for name in known if not name.startswith("state_")) if probe == "count" else known
 
 
 def value(name: str, size: int, i: int) -> float:
     """Return a plausible value; times vary by a per cent from round to round."""
     return 1e-7 * size * (1 + 0.01 * ((i * 37) % 11 - 5) / 5) if name.endswith("time") else float(size)
+
+
+def attention_s() -> float:
+    """Return the median seconds of one trace of attention over 2^20 tokens."""
+    preload()
+    spent = []
+    for _ in range(5):
+        start = time.perf_counter()
+        trace(Attention(64), (1, 2**20, 64), torch.float32, "training")
+        spent.append(time.perf_counter() - start)
+    return statistics.median(spent)
 
 
 def main() -> None:
@@ -87,6 +104,10 @@ def main() -> None:
     seqscale = str(Path(sys.executable).with_name("seqscale"))
     print(f"{this_machine().fingerprint}; {versions()}; {len(names('claims'))} claims")
     print(f"seqscale --help                     {timed([seqscale, '--help'], 11):6.2f} s   target 0.3 s")
+    print(f"one trace of attention, T = 2^20    {attention_s():6.2f} s   target 1 s")
+    for mode in ("forward", "training"):
+        law_s = timed([seqscale, "trace", "gru", "--mode", mode], 3)
+        print(f"seqscale trace gru, {mode:<8}        {law_s:6.2f} s   target 10 s, import of torch included")
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "large.db"
         start = time.perf_counter()

@@ -21,6 +21,7 @@ OPTIONS: Mapping[str, tuple[Mapping[str, Option], ...]] = {
     "elman": ({}, {"hidden": 12}),
     "gru": ({}, {"hidden": 12}),
     "lstm": ({}, {"hidden": 12}),
+    "diagonal": ({}, {"hidden": 12}),
     "attention": ({}, {"heads": 1}, {"heads": 2, "rotary": True}),
 }
 WIDTH = 8

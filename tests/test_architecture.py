@@ -20,8 +20,9 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 def test_the_public_surface_is_what_the_readme_promises():
     names = {name for name in vars(seqscale) if not name.startswith("_")}
-    assert {"run", "measure", "claims", "status", "report", "export", "list", "Store"} <= names
-    assert all(callable(getattr(seqscale, name)) for name in ("run", "measure", "claims", "status", "report", "export"))
+    assert {"run", "measure", "machine", "claims", "status", "report", "export", "list", "Store"} <= names
+    verbs = ("run", "measure", "machine", "claims", "status", "report", "export")
+    assert all(callable(getattr(seqscale, name)) for name in verbs)
 
 
 @pytest.fixture(scope="module")

@@ -326,7 +326,10 @@ def sees_the_next(layer: GRU, x: Tensor, state: State) -> tuple[Tensor, State]:
         (no_gradient_of_a_bias, r"the gradient of core\.bias_hh_l0 at 2 tokens differs by 1 "),
         (rounds_between_steps, r"state not carried|step differs|in float64"),
         (rounds_in_float32, r"the output at 2 tokens is off by .* in float32 against float64.* allowed are 4 times"),
-        (ten_times_the_rounding, r"the output at 1 tokens is off by 4e-06 of its largest element in float32"),
+        (
+            ten_times_the_rounding,
+            r"the output at 1 tokens is off by (4e-06|3\.9e-06) of its largest element in float32",
+        ),
         (rounds_without_gradients, r"the output without gradients at 2 tokens is off by .* in float32"),
     ],
 )

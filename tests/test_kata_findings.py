@@ -143,6 +143,12 @@ def test_every_section_names_only_claims_that_exist_and_information_names_none()
         assert "a cosine cannot" in result.finding(section).answer
 
 
+def test_the_parallel_section_names_every_claim_on_it_and_the_quotients_the_one_on_width():
+    result = replay(KataConstants(lengths=(1, 2)))
+    assert set(result.finding("parallel").claims) == {claim for claim in CLAIMS if claim.startswith("parallel.")}
+    assert set(result.finding("dims_per_token").claims) == {claim for claim in CLAIMS if claim.startswith("width.")}
+
+
 def test_no_claim_answers_the_information_sections_yet():
     rooms = {claim.split(".")[0] for claim in CLAIMS}
     assert not rooms & {"information", "retrieval"}, "name these claims in kata/findings.py instead of NO_CLAIM"

@@ -65,6 +65,19 @@ def test_a_claim_that_is_open_for_all_is_said_to_be_open() -> None:
     )
 
 
+def test_a_claim_on_some_layers_is_not_said_of_every_layer() -> None:
+    found = page(layers=(ELMAN, GRU, LSTM, ATTENTION))
+    kept = [
+        (question, judged)
+        for question, judged in zip(found.questions, found.judgements, strict=True)
+        if (judged.claim, judged.layer) != ("memory.decode-state", ATTENTION.name)
+    ]
+    questions, judgements = zip(*kept, strict=True)
+    text = answer(dataclasses.replace(found, questions=questions, judgements=judgements))
+    assert "forward time grew in proportion to length for every layer (" in text
+    assert "stayed the same at every length for every layer that it was asked of (" in text
+
+
 def test_no_claim_asked() -> None:
     found = page(layers=(GRU,))
     assert answer(dataclasses.replace(found, questions=(), judgements=())) == "No claim was asked."

@@ -182,8 +182,8 @@ def test_resuming_counts_the_main_lane_rounds_of_the_quantity_in_each_launch(pat
         store.commit_round([(b.id, "first_call_time", Sample(value=1.0))])
         store.commit_round(_round([c], 0, launch=1))
         ids = [a.id, b.id, c.id, "unheard of"]
-        assert store.rounds_done(ids, "time", 0) == {a.id: 3, b.id: 0, c.id: 0, "unheard of": 0}
-        assert store.rounds_done(ids, "time", 1) == {a.id: 2, b.id: 0, c.id: 1, "unheard of": 0}
+        assert store.rounds_done(ids, ["time"], 0) == {a.id: 3, b.id: 0, c.id: 0, "unheard of": 0}
+        assert store.rounds_done(ids, ["time"], 1) == {a.id: 2, b.id: 0, c.id: 1, "unheard of": 0}
 
 
 def test_fresh_forgets_the_chosen_cells_and_no_others(path):

@@ -24,7 +24,7 @@ from test_store_killed import CELLS
 
 with Store.writer(sys.argv[1]) as store:
     store.add_cells(CELLS)
-    number = store.rounds_done([CELLS[0].id], "time", 0)[CELLS[0].id]
+    number = store.rounds_done([CELLS[0].id], ["time"], 0)[CELLS[0].id]
     while True:
         store.commit_round([(cell.id, "time", Sample(value=1.0, round=number)) for cell in CELLS])
         print(number, flush=True)

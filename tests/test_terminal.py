@@ -28,6 +28,7 @@ from seqscale.reporting.compare import Ratio, Rivalry, rivalries
 from seqscale.reporting.model import Page
 from seqscale.reporting.terminal import COLUMNS, WIDTH, claims_text, first_screen, status_text
 from seqscale.verdicts.base import Judgement, Reason, Verdict
+from seqscale.verdicts.catalogue import CLAIMS as REGISTERED
 
 REASONS = (None, *Reason)
 
@@ -61,14 +62,14 @@ def test_the_first_screen_of_a_small_study_reads_like_this() -> None:
 seqscale quick - 2 CPU threads - float32 - width 64 - batch 1 - T 32..4096 - 2 m 11 s
 cells: 26 ok. Verdicts hold for this scope.
 
-THE KATA SAYS                    HOLDS                 FAILS               UNDECIDED
-1 Steps must wait for each other 2 of 4                2 of 4              0 of 4
-  time.linear-forward            gru                   attention           -
+THE KATA SAYS                        HOLDS               FAILS               UNDECIDED
+1 Steps must wait for each other     2 of 4              2 of 4              0 of 4
+  time.linear-forward                gru                 attention           -
       gru/library T^1.00 [0.98, 1.02]; attention/library T^2.00 [0.98, 1.02]
 
 FASTER FORWARD, measured: attention/library against
-                  at T=32                      at T=4096                    crossover
-  gru/library     attention 10.8x [10.4, 11]   attention 1.23x [1.2, 1.32]  none in 32..4096
+                   at T=32                      at T=4096                    crossover
+gru/library        attention 10.8x [10.4, 11]   attention 1.23x [1.2, 1.32]  none in 32..4096
   how many times faster, with its 95 % interval; a tie: it includes 1, or under the noise floor
 
 2 supported, 2 contradicted, 0 undecided
@@ -88,6 +89,16 @@ def test_counts_of_verdicts_and_cells_agree_with_the_page() -> None:
     outcomes = [row.outcome.kind for row in found.table if row.outcome]
     for kind in (OutcomeKind.ok, OutcomeKind.skipped, OutcomeKind.timed_out, OutcomeKind.rejected):
         assert f"{outcomes.count(kind)} {kind.name.replace('_', ' ')}" in text
+
+
+@pytest.mark.parametrize("claim", REGISTERED)
+def test_a_claims_id_stands_on_one_line(claim: str) -> None:
+    made = page_of([("time.linear-forward", "gru", "a", Verdict.supported, None, "")])
+    question = dataclasses.replace(made.questions[0], claim=claim)
+    judgement = dataclasses.replace(made.judgements[0], claim=claim)
+    made = dataclasses.replace(made, questions=(question,), judgements=(judgement,), claims=REGISTERED)
+    (line,) = [line for line in screen(made).splitlines() if line.startswith(f"  {claim}")]
+    assert line[: COLUMNS[0]].strip() == claim
 
 
 def test_only_takeaways_with_claims_are_shown() -> None:
@@ -175,6 +186,7 @@ def pair(attention: list[float], gru: list[float], rounds: int = 9) -> Page:
     ("attention", "gru", "says"),
     [
         ([1, 1, 1, 1], [2, 2, 2, 2], "none in 32..256"),
+        ([1], [2], "one length measured"),
         ([1, 1, 4, 4], [2, 2, 2, 2], "between T=64 and 128"),
         ([1, 2, 2, 4], [2, 2, 2, 2], "between T=32 and 256"),  # ties between widen the bracket
         ([1, 1, 2, 2], [2, 2, 2, 2], "none up to 64, then a tie"),
@@ -212,6 +224,18 @@ def test_a_difference_under_the_noise_floor_is_a_tie() -> None:
 
 def test_without_attention_nothing_is_compared() -> None:
     assert "FASTER" not in screen(page(layers=(GRU, LSTM)))
+
+
+def test_a_rival_that_reaches_less_far_says_so_in_its_own_row() -> None:
+    claims = {"time.linear-forward": CLAIMS["time.linear-forward"]}
+    found = page(layers=(ELMAN, GRU, LSTM, ATTENTION), claims=claims)
+    short = Table(row for row in found.table if row.cell.layer != "lstm" or row.cell.length <= 256)
+    lines = screen(dataclasses.replace(found, table=short)).splitlines()
+    (head,) = [line for line in lines if "crossover" in line]
+    assert "at T=32 " in head and "at T=4096 " in head
+    rows = {name: next(line for line in lines if line.startswith(f"{name}/")) for name in ("elman", "gru", "lstm")}
+    assert "T=256: attention" in rows["lstm"]
+    assert all("T=256" not in rows[name] and "T=4096:" not in rows[name] for name in ("elman", "gru"))
 
 
 def test_claims_text_has_registration_and_verdicts() -> None:

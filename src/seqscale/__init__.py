@@ -2,6 +2,8 @@
 
 seqscale.run("quick")                     measure a study, judge its claims, write a report
 seqscale.measure("time", "gru")           one cell
+seqscale.trace("gru")                     exact laws of work, span and memory, nothing executed
+seqscale.machine()                        what this machine can do at best
 seqscale.claims("seqscale.db")            the verdicts of a store
 """
 
@@ -13,4 +15,6 @@ from seqscale.api import measure as measure
 from seqscale.api import report as report
 from seqscale.api import run as run
 from seqscale.api import status as status
+from seqscale.ceilings import machine as machine
 from seqscale.store.store import Store as Store
+from seqscale.surveys.verb import trace as trace

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqscale.errors import UsageError
-from seqscale.records import Block, Cell, Effort, Option, Question, Row, Table
+from seqscale.records import MACHINE_NAME, Block, Cell, Effort, Option, Question, Row, Table
 from seqscale.units import format_value, quantity
 
 if TYPE_CHECKING:  # imported where they are used, so that importing seqscale stays instant
@@ -194,6 +194,8 @@ def measure(
     from seqscale.store.store import Store
 
     spec = probes.find(probe)
+    if spec.subject == "machine":
+        raise UsageError(f"probe {probe} measures the machine, not a layer: `seqscale machine` asks it.")
     mode = mode or spec.modes[0]
     if mode not in spec.modes:
         raise UsageError(f"--mode {mode}: probe {probe} measures {', '.join(spec.modes)}.")
@@ -349,6 +351,8 @@ def _plainest_cells(asked: Sequence[Question]) -> tuple[Cell, ...]:
     found: dict[tuple[str, str], tuple[bool, Cell]] = {}
     for question in asked:
         for cell in CLAIMS[question.claim].requires(question):
+            if cell.layer == MACHINE_NAME:
+                continue
             own = (cell.width, cell.options) == (question.scope.width, question.scope.options)
             key = (cell.layer, cell.algorithm)
             if key not in found or (own and not found[key][0]):

@@ -75,6 +75,14 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The text that a probe writes of a cell, beside its numbers."""
+
+    cell: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundDone:
     """Every remaining cell has been visited in this round: the time to commit."""
 
@@ -124,7 +132,7 @@ class Done:
     """The last event of every request but quit."""
 
 
-Event = Ready | Started | Begin | Measured | RoundDone | CellDone | GateDone | Died | Done
+Event = Ready | Started | Begin | Measured | Written | RoundDone | CellDone | GateDone | Died | Done
 
 
 def block_record(block: Block) -> dict[str, Any]:
@@ -211,9 +219,10 @@ def decode_event(line: str) -> Event:
 
 
 # The events whose JSON is their fields as they stand.
-_NAMES: dict[type[Ready | Started | RoundDone | GateDone | Died | Done], str] = {
+_NAMES: dict[type[Ready | Started | Written | RoundDone | GateDone | Died | Done], str] = {
     Ready: "ready",
     Started: "started",
+    Written: "document",
     RoundDone: "round",
     GateDone: "gate",
     Died: "died",

@@ -22,6 +22,7 @@ from seqscale.units import quantity
 MODES = ("forward", "training", "decode")
 DTYPES = ("float32", "float64", "bfloat16")
 LAUNCHERS = ("fork", "fresh")
+MACHINE_NAME = "machine"  # the layer, and its family, of cells that measure no layer
 
 Option = str | int | float | bool
 
@@ -79,7 +80,7 @@ class LayerSpec:
         name: catalogue name ("gru"), or what the user wrote ("mine.py:Mine").
         target: "module:Class" or "path.py:Class", what a worker imports.
         version: changes when the layer's numbers may change; a user's file: its sha256.
-        family: "recurrent" (fixed state), "attention" (state grows), "own" (a user's, unknown).
+        family: "recurrent" (fixed state), "attention" (state grows), "own" (a user's, unknown), or "machine".
         algorithms: the ways to compute it; the first is the default.
         widen: what the width claims enlarge: option "hidden", the stream's "width", or nothing (None).
         sentence: one line for `seqscale list layers`.
@@ -94,7 +95,7 @@ class LayerSpec:
     sentence: str
 
     def __post_init__(self) -> None:
-        if self.family not in ("recurrent", "attention", "own"):
+        if self.family not in ("recurrent", "attention", "own", MACHINE_NAME):
             raise ValueError(f"layer {self.name}: family '{self.family}' is not recurrent, attention or own")
         if not self.algorithms:
             raise ValueError(f"layer {self.name}: it needs at least one algorithm")
@@ -163,9 +164,10 @@ class Cell:
     def label(self) -> str:
         """Write the cell for a person: `time training gru/library T=512 d=64 b=1 float32`."""
         options = "".join(f" {k}={v}" for k, v in self.options)
+        threads = f" threads={self.threads}" if self.threads > 1 else ""
         return (
             f"{self.probe} {self.mode} {self.layer}/{self.algorithm} T={self.length} d={self.width}"
-            f"{options} b={self.batch} {self.dtype}"
+            f"{options} b={self.batch} {self.dtype}{threads}"
         )
 
 
@@ -367,6 +369,7 @@ class Row:
     outcome: Outcome | None
     observations: Mapping[str, Observation] = field(default_factory=dict)
     twins: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)  # the A/A lane, by quantity
+    document: str | None = None  # the text that its probe wrote beside the numbers
 
     @property
     def ok(self) -> bool:

@@ -28,6 +28,33 @@ def format_flops(value: float) -> str:
     return f"{format_count(value)} flop"
 
 
+def format_flop_rate(value: float) -> str:
+    """Write floating-point operations per second: 85.2 GFLOP/s."""
+    return f"{_scaled(value)}FLOP/s"
+
+
+def format_bandwidth(value: float) -> str:
+    """Write bytes per second in decimal units: 31.5 GB/s."""
+    return f"{_scaled(value)}B/s"
+
+
+def _scaled(value: float) -> str:
+    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= scale:
+            return f"{value / scale:.3g} {prefix}"
+    return f"{value:.3g} "
+
+
+def format_kernels(value: float) -> str:
+    """Write a number of kernels."""
+    return f"{format_count(value)} kernels"
+
+
+def format_steps(value: float) -> str:
+    """Write a number of dependent steps of single numbers."""
+    return f"{format_count(value)} steps"
+
+
 def format_nodes(value: float) -> str:
     """Write a number of autograd nodes."""
     return f"{format_count(value)} nodes"
@@ -76,6 +103,30 @@ QUANTITIES = {
         Quantity("time", "s", format_seconds, 0.0, False, "wall time of one call"),
         Quantity("first_call_time", "s", format_seconds, 0.0, False, "wall time of the first call, kept apart"),
         Quantity("work", "flop", format_flops, 0, True, "floating-point operations, counted on the operation graph"),
+        Quantity(
+            "traffic_bytes", "B", format_bytes, 0, True, "what kernels read and write: each argument and result once"
+        ),
+        Quantity(
+            "kernels", "kernels", format_kernels, 0, True, "operators that run: neither views nor bare allocations"
+        ),
+        Quantity(
+            "kernel_span", "kernels", format_kernels, 0, True, "longest chain of kernels that must wait for each other"
+        ),
+        Quantity(
+            "ideal_span",
+            "steps",
+            format_steps,
+            0,
+            True,
+            "longest chain with each kernel at its logarithmic depth: what no number of processors can shorten",
+        ),
+        Quantity("flop_rate", "flop/s", format_flop_rate, 0.0, False, "floating-point operations per second"),
+        Quantity("bandwidth", "B/s", format_bandwidth, 0.0, False, "bytes per second between memory and processor"),
+        Quantity("dispatch_time", "s", format_seconds, 0.0, False, "cost of starting one kernel"),
+        Quantity(
+            "dependent_step_time", "s", format_seconds, 0.0, False, "one arithmetic step that waits for the one before"
+        ),
+        Quantity("barrier_time", "s", format_seconds, 0.0, False, "cost of sharing one kernel between threads"),
         Quantity(
             "saved_bytes",
             "B",

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqscale.layers.attention import Attention, rotate
+from seqscale.layers.diagonal import Diagonal, diagonal_input, diagonal_scan, diagonal_step
 from seqscale.layers.elman import Elman, elman_step
 from seqscale.layers.gru import GRU, gru_step
 from seqscale.layers.lstm import lstm_step
+from seqscale.probes.gate import FACTOR
 
 
 def column(*values: float) -> torch.Tensor:
@@ -49,6 +51,56 @@ def test_lstm_step_by_hand() -> None:
     found = lstm_step(column(x), column(h), column(c), column(*w_x), column(*w_h), vector(*b_x), vector(*b_h))
     assert found[0].item() == pytest.approx(sigmoid(a[3]) * math.tanh(c_wanted), abs=1e-15)
     assert found[1].item() == pytest.approx(c_wanted, abs=1e-15)
+
+
+def test_diagonal_step_by_hand() -> None:
+    a, w, x, h = 0.8, 0.5, 2.0, -1.0
+    rate = vector(-math.log(a))
+    b = diagonal_input(column(x), column(w), rate)
+    assert b.item() == pytest.approx(0.6 * 0.5 * 2, abs=1e-15)
+    assert diagonal_step(b, column(h), rate).item() == pytest.approx(a * h + 0.6 * w * x, abs=1e-15)
+
+
+@settings(deadline=None, max_examples=60)
+@given(length=st.integers(1, 140), a=st.floats(1e-4, 0.9999), seed=st.integers(0, 99))
+def test_the_scan_is_the_decayed_sum_over_all_tokens(length: int, a: float, seed: int) -> None:
+    b, h = normal(1, length, 1, seed=seed), normal(1, 1, seed=seed + 1000)
+    found = diagonal_scan(b, h, vector(-math.log(a)))[0, :, 0].numpy()
+    powers = np.power(a, np.arange(length + 1))
+    terms = np.concatenate((h[0].numpy(), b[0, :, 0].numpy()))
+    wanted = [powers[: t + 1][::-1] @ terms[: t + 1] for t in range(1, length + 1)]
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+
+
+def test_the_scan_over_4096_tokens_is_as_exact_as_the_gate_asks_in_float32() -> None:
+    b, h = normal(1, 4096, 3, dtype="float32"), normal(1, 3, dtype="float32", seed=1)
+    rate = torch.tensor([1e-4, 1e-3, 0.1])
+    loop, exact = [h], [h.double()]
+    for b_t in b.unbind(1):
+        loop.append(diagonal_step(b_t, loop[-1], rate))
+        exact.append(diagonal_step(b_t.double(), exact[-1], rate.double()))
+    wanted = torch.stack(exact[1:], 1)
+    loop_error = (torch.stack(loop[1:], 1) - wanted).abs().amax((0, 1))
+    scan_error = (diagonal_scan(b, h, rate) - wanted).abs().amax((0, 1))
+    assert bool((scan_error <= FACTOR * loop_error).all())
+
+
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_gradients_of_the_scan_from_a_carried_state_are_finite_differences(length: int) -> None:
+    b, h = normal(2, length, 3).requires_grad_(), normal(2, 3, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(diagonal_scan, (b, h, vector(0.01, 0.3, 2.0).requires_grad_()))
+
+
+def test_a_decay_that_underflows_leaves_the_scan_finite() -> None:
+    b, h = normal(1, 300, 1, dtype="float32"), normal(1, 1, dtype="float32", seed=1)
+    assert diagonal_scan(b, h, torch.tensor([200.0])).equal(b)
+
+
+def test_a_diagonal_layer_starts_from_slow_decays() -> None:
+    torch.manual_seed(0)
+    a = torch.exp(-torch.exp(Diagonal(64, hidden=1000).nu))
+    assert 0.9 <= a.min() < 0.91
+    assert 0.99 < a.max() <= 0.999
 
 
 def test_the_output_is_the_first_d_of_the_h_units() -> None:

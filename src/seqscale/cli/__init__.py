@@ -11,10 +11,12 @@ from seqscale.cli.claims import claims
 from seqscale.cli.export import export
 from seqscale.cli.kata import kata
 from seqscale.cli.list import list_names
+from seqscale.cli.machine import machine
 from seqscale.cli.measure import measure
 from seqscale.cli.report import report
 from seqscale.cli.run import run
 from seqscale.cli.status import status
+from seqscale.cli.trace import trace
 from seqscale.errors import SeqscaleError
 
 INTERRUPTED = 130  # typer's own exit code for Ctrl-C
@@ -29,6 +31,8 @@ app = typer.Typer(
 )
 app.command("run")(run)
 app.command("measure")(measure)
+app.command("trace")(trace)
+app.command("machine")(machine)
 app.command("kata")(kata)
 app.command("claims")(claims)
 app.command("status")(status)

@@ -8,16 +8,16 @@ from seqscale.errors import UsageError
 from seqscale.records import Option
 
 
-def lengths(text: str | None) -> tuple[int, ...] | None:
-    """Read `64:4096` (doubling, the end included) or `64,100,1000`; None stays None."""
+def lengths(text: str | None, option: str = "--lengths") -> tuple[int, ...] | None:
+    """Read `64:4096` (doubling, the end included) or `64,100,1000`; None stays None. `option` is what was written."""
     if text is None:
         return None
     if ":" in text:
-        ends = [_length(part, text) for part in text.split(":")]
+        ends = [_length(part, text, option) for part in text.split(":")]
         if len(ends) != 2 or ends[0] > ends[1]:
-            raise UsageError(f"--lengths {text}: write FIRST:LAST with FIRST <= LAST (doubling), or a list 64,128,256.")
+            raise UsageError(f"{option} {text}: write FIRST:LAST with FIRST <= LAST (doubling), or a list 64,128,256.")
         return (*_doubled(*ends), ends[1])
-    return tuple(sorted({_length(part, text) for part in text.split(",")}))
+    return tuple(sorted({_length(part, text, option) for part in text.split(",")}))
 
 
 def _doubled(first: int, last: int) -> list[int]:
@@ -28,14 +28,25 @@ def _doubled(first: int, last: int) -> list[int]:
     return found
 
 
-def _length(part: str, text: str) -> int:
+def _length(part: str, text: str, option: str) -> int:
     try:
         value = int(part)
     except ValueError:
-        raise UsageError(f"--lengths {text}: '{part}' is not a whole number; write 64:4096 or 64,128,256.") from None
+        raise UsageError(f"{option} {text}: '{part}' is not a whole number; write 64:4096 or 64,128,256.") from None
     if value < 1:
-        raise UsageError(f"--lengths {text}: a length must be at least 1, not {value}.")
+        raise UsageError(f"{option} {text}: a length must be at least 1, not {value}.")
     return value
+
+
+def counts(text: str | None) -> tuple[int, ...] | None:
+    """Read `1,2,4`; None stays None."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    for part in parts:
+        if not part.strip().isdecimal():
+            raise UsageError(f"--threads {text}: '{part}' is not a number of threads; write 1,2,4.")
+    return tuple(int(part) for part in parts)
 
 
 def options(pairs: list[str] | None) -> tuple[tuple[str, Option], ...]:

@@ -11,7 +11,7 @@ from seqscale.records import Cell, Effort, Sample
 # time left on the progress line and for what an undecided claim would cost, never for a verdict.
 _STEP_S = {"forward": 2e-5, "decode": 2e-5, "training": 1e-4}
 _LOOP = 5.0  # a Python loop over `step` against a library call
-_FIXED_S = {"count": 0.1, "memory": 0.5, "time": 0.05}
+_FIXED_S = {"count": 0.1, "schedule": 0.5, "ceiling": 1.0, "memory": 0.5, "time": 0.05}
 START_S = 5.0  # a worker imports torch, and the gate
 _SAMPLE_S = 2e-3  # the shortest sample of the time probe
 

@@ -23,12 +23,15 @@ from seqscale.messages import (
     Request,
     RoundDone,
     Started,
+    Written,
 )
-from seqscale.records import Block, Cell, Effort, Outcome, OutcomeKind, Sample
+from seqscale.records import MACHINE_NAME, Block, Cell, Effort, Outcome, OutcomeKind
 from seqscale.store.store import GateRecord, Store
 
 CRASHES_ALLOWED = 2  # a cell whose worker dies is tried again twice
 _GATE_S = 90.0
+# The quantities that rounds repeat: a cell has as many rounds as it has samples of one of them.
+_REPEATED = ("time", "flop_rate", "bandwidth", "dispatch_time", "dependent_step_time", "barrier_time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +143,9 @@ class LocalEngine:
         When the worker dies or hangs, the next attempt goes on where the last whole round ended.
         """
         block = Block(cells=tuple(attempted.values()), effort=effort)
-        done = self._store.rounds_done(attempted, "time", launch)
+        done = self._store.rounds_done(attempted, _REPEATED, launch)
         self._send(MeasureRequest(block=block, launch=launch, rounds_done=done))
-        buffer: list[tuple[str, str, Sample]] = []
+        buffer: list[Measured | Written] = []
         flying: Cell | None = None
         quiet = True  # nothing was heard of any cell
         began = time.monotonic()
@@ -156,15 +159,17 @@ class LocalEngine:
                         flying = attempted[event.cell]
                         self._tell(flying.label() + ("" if event.round is None else f", round {event.round + 1}"))
                     case Measured():
-                        buffer.append((event.cell, event.quantity, event.sample))
+                        buffer.append(event)
                         self._learn(attempted[event.cell], event)
+                    case Written():
+                        buffer.append(event)
                     case RoundDone():
-                        self._store.commit_round(buffer)
+                        self._commit(buffer)
                         buffer.clear()
                     case CellDone():
                         quiet = False
-                        self._store.commit_round(item for item in buffer if item[0] == event.cell)
-                        buffer = [item for item in buffer if item[0] != event.cell]
+                        self._commit([item for item in buffer if item.cell == event.cell])
+                        buffer = [item for item in buffer if item.cell != event.cell]
                         cell = attempted.pop(event.cell)
                         if last or event.outcome.kind is not OutcomeKind.ok:
                             self._finish(cell, event.outcome)
@@ -184,6 +189,13 @@ class LocalEngine:
         except WorkerDiedError as death:
             self._stop_laboratory()
             self._note_death(flying, str(death), attempted)
+
+    def _commit(self, events: Sequence[Measured | Written]) -> None:
+        """Keep samples and documents, all of them or none."""
+        self._store.commit_round(
+            ((e.cell, e.quantity, e.sample) for e in events if isinstance(e, Measured)),
+            ((e.cell, e.text) for e in events if isinstance(e, Written)),
+        )
 
     def _note_death(self, flying: Cell | None, death: str, attempted: dict[str, Cell]) -> None:
         """Count the death against the cell in flight; after the last retry it becomes the cell's outcome."""
@@ -213,7 +225,9 @@ class LocalEngine:
         return passed
 
     def _gate(self, cell: Cell) -> GateRecord:
-        """Return what the store or else the gate says of the cell's layer."""
+        """Return what the store or else the gate says of the cell's layer; the machine itself has no gate to pass."""
+        if cell.layer == MACHINE_NAME:
+            return GateRecord(passed=True, report={})
         record = self._store.gate(cell.gate_key)
         if record is None:
             record = self._ask_gate(cell)

@@ -167,9 +167,16 @@ def of_parallel(rows: Sequence[ParallelRow], cores: int, hidden: int, input_size
             Number(name="factor at the shortest length", value=first.factor, unit="1"),
             Number(name="factor at the longest length", value=last.factor, unit="1"),
         ),
-        claims=("time.linear-forward",),
-        answer="time.linear-forward measures how the time of both kinds of layer grows; no claim of this version "
-        "judges where they cross.",
+        claims=(
+            "parallel.span-grows",
+            "parallel.attention-span-flat",
+            "parallel.recurrence-cannot",
+            "parallel.idle-hardware",
+            "parallel.crossover-on-p-processors",
+        ),
+        answer="Answered by parallel.span-grows and parallel.attention-span-flat (spans counted), "
+        "parallel.recurrence-cannot (every algorithm), parallel.idle-hardware (measured) and "
+        "parallel.crossover-on-p-processors (where they cross on 1,024 processors).",
     )
 
 
@@ -221,9 +228,9 @@ def of_dims(rows: Sequence[DimsRow], dims: int, distinct: int, input_size: int) 
             Number(name="bits in the state", value=held, unit="bit"),
             Number(name="products ratio on doubling", value=ratio, unit="1"),
         ),
-        claims=("width.work-quadruples", "width.time-quadruples"),
-        answer="Doubling is answered by width.work-quadruples and width.time-quadruples; what a state really keeps, "
-        "by no claim of this version yet.",
+        claims=("width.work-quadruples", "width.time-quadruples", "width.no-parallelism"),
+        answer="Doubling is answered by width.work-quadruples, width.time-quadruples and width.no-parallelism; what a "
+        "state really keeps, by no claim of this version yet.",
     )
 
 

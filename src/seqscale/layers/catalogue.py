@@ -48,6 +48,15 @@ LAYERS = {
             sentence="long short-term memory without peepholes (option hidden)",
         ),
         LayerSpec(
+            name="diagonal",
+            target="seqscale.layers.diagonal:Diagonal",
+            version="1",
+            family="recurrent",
+            algorithms=("reference", "scan"),
+            widen="hidden",
+            sentence="real diagonal linear recurrence, which a scan makes parallel (option hidden)",
+        ),
+        LayerSpec(
             name="attention",
             target="seqscale.layers.attention:Attention",
             version="1",

@@ -1,4 +1,4 @@
-"""What a probe is: cell -> trial -> readings.
+"""What a probe is: cell -> trial -> readings, and a document for what is no number.
 
 `prepare` builds everything that a cell needs; the trial then answers as often as it is asked. `execute.py` asks in the
 order of the protocol, and knows nothing of what is measured.
@@ -39,6 +39,11 @@ class AbstractTrial(abc.ABC):
     @abc.abstractmethod
     def note(self) -> str | None:
         """What of the cell could not be measured, and why, once it has been; None when nothing is missing."""
+
+    @property
+    @abc.abstractmethod
+    def document(self) -> str | None:
+        """The text to be kept beside the numbers, once the cell has been measured; None where there is none."""
 
     @abc.abstractmethod
     def first(self) -> tuple[Reading, ...]:

@@ -5,17 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seqscale.errors import UnknownNameError
+from seqscale.records import MACHINE_NAME, LayerSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSpec:
-    """What the desk knows of a probe; `version` rises when its numbers may change."""
+    """What the desk knows of a probe.
+
+    Attributes:
+        name, sentence: for `seqscale list probes`.
+        version: rises when its numbers may change.
+        modes: those of a cell that it can measure; the first is the default.
+        quantities: what it may yield.
+        subject: "layer" or "machine": what it measures.
+    """
 
     name: str
     version: int
     modes: tuple[str, ...]
     quantities: tuple[str, ...]
     sentence: str
+    subject: str = "layer"
 
 
 PROBES = {
@@ -44,13 +54,50 @@ PROBES = {
         ),
         ProbeSpec(
             name="count",
-            version=1,
+            version=2,
             modes=("forward", "training", "decode"),
-            quantities=("work", "saved_bytes", "predicted_peak_bytes", "graph_nodes", "state_elements", "state_bytes"),
+            quantities=(
+                "work",
+                "traffic_bytes",
+                "kernels",
+                "kernel_span",
+                "ideal_span",
+                "saved_bytes",
+                "predicted_peak_bytes",
+                "graph_nodes",
+                "state_elements",
+                "state_bytes",
+            ),
             sentence="exact counts: of a call on its operation graph, nothing executed; of a state on the state",
+        ),
+        ProbeSpec(
+            name="schedule",
+            version=1,
+            modes=("forward",),
+            quantities=("kernels", "work", "ideal_span"),
+            sentence="the kernels of a short sequence, what each does and waits for; nothing executed",
+        ),
+        ProbeSpec(
+            name="ceiling",
+            version=1,
+            modes=("forward",),
+            quantities=("flop_rate", "bandwidth", "dispatch_time", "dependent_step_time", "barrier_time"),
+            sentence="what this machine can do at best, by kernels of known cost, in interleaved rounds",
+            subject="machine",
         ),
     )
 }
+
+
+MACHINE = LayerSpec(
+    name=MACHINE_NAME,
+    target="seqscale.probes.ceiling:CeilingProbe",
+    version="1",
+    family=MACHINE_NAME,
+    algorithms=("product", "stream", "dispatch", "step", "barrier"),
+    widen=None,
+    sentence="this machine itself, which the probe `ceiling` measures in place of a layer",
+)
 
 
 def find(name: str) -> ProbeSpec:

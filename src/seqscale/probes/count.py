@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import ClassVar
 
 from torch import Tensor
@@ -46,6 +47,11 @@ class CountTrial(AbstractTrial):
         """Which count is missing, and why."""
         return self._note
 
+    @property
+    def document(self) -> str | None:
+        """Nothing: a count is a number."""
+        return None
+
     def first(self) -> tuple[Reading, ...]:
         """Return nothing: a count has no first call."""
         return ()
@@ -57,17 +63,15 @@ class CountTrial(AbstractTrial):
 
 
 def _call_readings(cell: Cell) -> tuple[tuple[Reading, ...], str | None]:
-    """Trace the cell's call. Work of which a part is unknown is not reported: it would be a lower bound."""
-    counts = trace(layer_of(cell).module, (cell.batch, cell.length, cell.width), DTYPES[cell.dtype], cell.mode)
+    """Trace the cell's call. What operators without a law make a lower bound of is not reported."""
+    counts = trace(layer_of(cell).module, (cell.batch, cell.length, cell.width), DTYPES[cell.dtype], cell.mode).counts
     counts.require_known_sizes()
-    bytes_and_nodes = (
-        Reading(quantity="saved_bytes", value=counts.saved_bytes),
-        Reading(quantity="predicted_peak_bytes", value=counts.predicted_peak_bytes),
-        Reading(quantity="graph_nodes", value=counts.graph_nodes),
-    )
-    if counts.unknown_operators:
-        return bytes_and_nodes, f"work is not counted: no law for {', '.join(counts.unknown_operators)}"
-    return (Reading(quantity="work", value=counts.work), *bytes_and_nodes), None
+    exact = ("kernels", "saved_bytes", "predicted_peak_bytes", "graph_nodes")
+    by_law = ("work", "traffic_bytes", "kernel_span", "ideal_span")
+    names = exact if counts.unknown_operators else (*by_law, *exact)
+    values = asdict(counts)
+    note = f"work and span are not counted: no law for {', '.join(counts.unknown_operators)}"
+    return tuple(Reading(quantity=n, value=values[n]) for n in names), note if counts.unknown_operators else None
 
 
 def _state_readings(cell: Cell) -> tuple[tuple[Reading, ...], str | None]:

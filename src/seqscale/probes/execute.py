@@ -16,16 +16,15 @@ from dataclasses import dataclass, field
 
 import torch
 
-from seqscale.messages import Begin, CellDone, Event, Measured, RoundDone
+from seqscale.messages import Begin, CellDone, Event, Measured, RoundDone, Written
 from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
+from seqscale.probes.ceiling import reference_s
 from seqscale.probes.failures import outcome_of
 from seqscale.probes.plan import Forecast, over_budget, rounds_of_launch, seeded, settled, twins_of
 from seqscale.probes.registry import probe_of
 from seqscale.records import Block, Cell, Effort, Outcome, OutcomeKind, Sample
 
 Send = Callable[[Event], None]
-
-REFERENCE_SIZE = 256  # the reference product: 2 * 256^3 = 34 Mflop, about a millisecond
 
 
 def execute(block: Block, send: Send, launch: int, rounds_done: Mapping[str, int]) -> None:
@@ -64,9 +63,10 @@ def _measure_once(probe: AbstractProbe, block: Block, send: Send, launch: int) -
             except Exception as error:  # whatever a layer raises becomes its cell's outcome
                 outcome = outcome_of(error)
             else:
-                outcome = Outcome(kind=OutcomeKind.ok, reason=trial.note)
                 forecast.saw(cell, time.perf_counter() - start)
                 _send_readings(send, cell, readings, Sample(value=0.0, launch=launch))
+                _end(send, cell, trial)
+                continue
         send(CellDone(cell=cell.id, outcome=outcome))
     send(RoundDone(round=0))
 
@@ -103,7 +103,7 @@ def _repeat(probe: AbstractProbe, block: Block, send: Send, launch: int, rounds_
         remaining = [v for v in visited if not v.exhausted(effort)]
         visits = [(v, 0) for v in remaining] + [(v, 1) for v in remaining if v.cell.id in twins]
         shuffle.shuffle(visits)
-        reference_s = _reference_s(block.cells[0].device)
+        product_s = reference_s(block.cells[0].device)
         for v, lane in visits:
             if v not in visited:  # its other lane has failed in this round
                 continue
@@ -115,7 +115,7 @@ def _repeat(probe: AbstractProbe, block: Block, send: Send, launch: int, rounds_
                 visited.remove(v)
                 send(CellDone(cell=v.cell.id, outcome=outcome_of(error)))
                 continue
-            label = Sample(value=0.0, launch=launch, round=number, lane=lane, reference_s=reference_s)
+            label = Sample(value=0.0, launch=launch, round=number, lane=lane, reference_s=product_s)
             samples = _send_readings(send, v.cell, readings, label)
             if lane == 0:
                 v.rounds += 1
@@ -125,7 +125,14 @@ def _repeat(probe: AbstractProbe, block: Block, send: Send, launch: int, rounds_
         send(RoundDone(round=number))
         number += 1
     for v in visited:
-        send(CellDone(cell=v.cell.id, outcome=Outcome(kind=OutcomeKind.ok, reason=v.trial.note)))
+        _end(send, v.cell, v.trial)
+
+
+def _end(send: Send, cell: Cell, trial: AbstractTrial) -> None:
+    """Send what a measured cell leaves beside its samples: the document, if there is one, and the outcome."""
+    if trial.document is not None:
+        send(Written(cell=cell.id, text=trial.document))
+    send(CellDone(cell=cell.id, outcome=Outcome(kind=OutcomeKind.ok, reason=trial.note)))
 
 
 def _first_pass(
@@ -175,12 +182,3 @@ def _send_readings(send: Send, cell: Cell, readings: tuple[Reading, ...], label:
         send(Measured(cell=cell.id, quantity=reading.quantity, sample=sample))
         samples.append((reading.quantity, sample))
     return samples
-
-
-def _reference_s(device: str) -> float:
-    """Time the reference product once, in seconds."""
-    a = torch.ones(REFERENCE_SIZE, REFERENCE_SIZE, device=device)
-    torch.mm(a, a).sum().item()  # also waits for a GPU
-    start = time.perf_counter()
-    torch.mm(a, a).sum().item()
-    return time.perf_counter() - start

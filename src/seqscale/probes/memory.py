@@ -27,7 +27,8 @@ from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
 from seqscale.probes.subject import input_of, layer_of
 from seqscale.records import Cell
 from seqscale.tracing.calls import forward_call, training_call
-from seqscale.tracing.trace import Counts, preload, trace
+from seqscale.tracing.trace import preload, trace
+from seqscale.tracing.watch import Counts
 
 BLOCK = 16384  # bytes from which malloc maps a block by itself and gives it back at once
 CHAIN_STEPS, NODES_PER_STEP = 5000, 3  # the calibration's chain
@@ -68,6 +69,11 @@ class MemoryTrial(AbstractTrial):
         """Why the peak could not be measured."""
         return self._note
 
+    @property
+    def document(self) -> str | None:
+        """Nothing: a peak is a number."""
+        return None
+
     def first(self) -> tuple[Reading, ...]:
         """Measure, and calibrate: before the trace, whose own garbage would be room that both find free."""
         training = self._cell.mode == "training"
@@ -90,7 +96,7 @@ class MemoryTrial(AbstractTrial):
     def again(self) -> tuple[Reading, ...]:
         """Predict, and say what lies between the prediction and the measurement."""
         cell = self._cell
-        counts = trace(self._module, (cell.batch, cell.length, cell.width), DTYPES[cell.dtype], cell.mode)
+        counts = trace(self._module, (cell.batch, cell.length, cell.width), DTYPES[cell.dtype], cell.mode).counts
         counts.require_known_sizes()
         nodes = round(counts.graph_nodes * self._bytes_per_node)
         predicted = _predictions(counts, nodes)

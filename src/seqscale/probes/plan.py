@@ -35,7 +35,8 @@ class Forecast:
             return None
         rates = [
             math.log2(after / before) / math.log2(longer / shorter)
-            for (shorter, before), (longer, after) in itertools.pairwise(seen)
+            for (shorter, before), (longer, after) in itertools.combinations(seen, 2)
+            if longer >= 2 * shorter  # between near lengths the ratio is noise
         ]
         rate = min(max(rates, default=math.log2(LINEAR)), 2 * math.log2(STEEPEST))
         length, seconds = seen[-1]

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-import torch
-
 from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
+from seqscale.probes.device import require_cores, waiting
 from seqscale.probes.subject import context_of, fast_twin, input_of, layer_of, step_of, stepping
 from seqscale.records import Cell
 from seqscale.tracing.calls import forward_call, training_call
@@ -33,7 +32,8 @@ class TimeProbe(AbstractProbe):
 
     def prepare(self, cell: Cell) -> AbstractTrial:
         """Build the layer, its seeded input and, for decode, the state after `length` tokens."""
-        return TimeTrial(_call(cell), _barrier(cell.device))
+        require_cores(cell)
+        return TimeTrial(_call(cell), waiting(cell.device))
 
 
 class TimeTrial(AbstractTrial):
@@ -52,6 +52,11 @@ class TimeTrial(AbstractTrial):
     @property
     def note(self) -> str | None:
         """Nothing: a time is there or the call has failed."""
+        return None
+
+    @property
+    def document(self) -> str | None:
+        """Nothing: a time is a number."""
         return None
 
     def first(self) -> tuple[Reading, ...]:
@@ -101,10 +106,3 @@ def _call(cell: Cell) -> Callable[[], object]:
         x.requires_grad_()
         return lambda: training_call(module, x)
     return lambda: forward_call(module, x)
-
-
-def _barrier(device: str) -> Callable[[], None]:
-    """Return what waits for the device: a CPU call is over when it returns, a CUDA call is only queued."""
-    if torch.device(device).type == "cuda":
-        return lambda: torch.cuda.synchronize(device)
-    return lambda: None

@@ -6,7 +6,8 @@ does its death by any signal. Ctrl-C is the engine's affair and is ignored.
 
     {"do": "gate", "cell": {...}}       ->  started, gate | died, done
     {"do": "measure", "block": {...},   ->  started, then per cell and round: begin, sample ...; after each round:
-     "launch": n, "rounds_done": {}}        round; per cell: outcome; died when the process at work ended; done
+     "launch": n, "rounds_done": {}}        round; per cell: document (if any), outcome; died when the process at
+                                            work ended; done
     {"do": "quit"}                      ->  nothing: the worker exits
 
 The first event of all is `ready`. `begin` precedes whatever can hang or die, so the last one names the cell in flight.

@@ -32,7 +32,12 @@ INK = {
 }  # of exported files; the page's own are in style.css
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
 FILLED = "Filled: the layer's default algorithm; hollow: its others. Dashed: the fitted law. Band: 95 % interval."
-X_TITLES = {"length": "length T [tokens]", "hidden": "hidden units h", "width": "width d of the stream"}
+X_TITLES = {
+    "length": "length T [tokens]",
+    "hidden": "hidden units h",
+    "width": "width d of the stream",
+    "batch": "batch [sequences]",
+}
 Y_TITLES = {
     "time": "time of one call",
     "work": "work",
@@ -54,6 +59,7 @@ class Figure:
         title, note: for a person; the note says which lines coincide and what a log axis cannot show.
         rows: what both specs draw, one row for each point; the specs name it as the data set `rows`.
         main, residuals: Vega-Lite specs; residuals None where no law was fitted.
+        reading: what its marks mean; under an exported figure, where no page stands around it.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Figure:
     rows: tuple[Mapping[str, Any], ...]
     main: Spec
     residuals: Spec | None
+    reading: str = FILLED
 
 
 def figures(page: Page) -> dict[str, tuple[Figure, ...]]:
@@ -108,7 +115,7 @@ def config() -> Spec:
 def in_light(figure: Figure, spec: Spec) -> Spec:
     """Return one of the figure's specs with its data and look, CSS variables replaced by light colours; for files."""
     look = {**config(), "background": "white", "font": "Liberation Sans, Arial, sans-serif"}
-    under = [line for text in (figure.note, FILLED) for line in textwrap.wrap(text, 130)]
+    under = [line for text in (figure.note, figure.reading) for line in textwrap.wrap(text, 130)]
     title = {"text": f"{figure.claim}: {figure.title}", "subtitle": under, "anchor": "start"}
     text = json.dumps({**spec, "title": title, "datasets": {"rows": figure.rows}, "width": 720, "config": look})
     for name, colour in {**{f"layer-{i}": c for i, c in enumerate(LIGHT)}, **INK}.items():
@@ -142,8 +149,8 @@ def _figures(
                 title=f"{Y_TITLES.get(name, name.replace('_', ' '))} against {x_name}{at}",
                 note=_note(curves, len(rows) - len(drawn)),
                 rows=tuple(drawn),
-                main=_main(_by_layer(layers, drawn, legend), x_axis, y_axis),
-                residuals=_residuals(_by_layer(layers, fitted, legend), x_axis) if fitted else None,
+                main=_main(by_layer(layers, drawn, legend), x_axis, y_axis),
+                residuals=_residuals(by_layer(layers, fitted, legend), x_axis) if fitted else None,
             )
         )
     return tuple(found)
@@ -198,11 +205,14 @@ def _x(name: str, rows: Sequence[Mapping[str, Any]]) -> Spec:
 def _y(name: str, rows: Sequence[Mapping[str, Any]]) -> Spec:
     low = min(min(row["low"], row["law"] or row["low"]) for row in rows)
     high = max(max(row["high"], row["law"] or row["high"]) for row in rows)
-    unit = quantity(name).unit
-    title = f"{Y_TITLES.get(name, name.replace('_', ' '))} [{unit}]"
-    axis = {"values": ticks(low, high), "labelExpr": _labels(unit), "title": title}
+    return log_axis("y", Y_TITLES.get(name, name.replace("_", " ")), quantity(name).unit, low, high)
+
+
+def log_axis(field: str, title: str, unit: str, low: float, high: float) -> Spec:
+    """Return the encoding of a logarithmic axis around two positive values, its ticks round and with their unit."""
+    axis = {"values": ticks(low, high), "labelExpr": _labels(unit), "title": f"{title} [{unit}]"}
     scale = {"type": "log", "domain": [low / 1.2, high * 1.2], "nice": False}
-    return {"field": "y", "type": "quantitative", "scale": scale, "axis": axis}
+    return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -222,6 +232,7 @@ def _labels(unit: str) -> str:
     scales = {
         "s": ((1, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
         "B": ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")),
+        "flop/s": ((1e12, "TFLOP/s"), (1e9, "GFLOP/s"), (1e6, "MFLOP/s"), (1, "FLOP/s")),
     }
     if unit not in scales:
         return "format(datum.value, datum.value < 1e6 ? ',.6~g' : '.3~g')"
@@ -233,7 +244,7 @@ def _labels(unit: str) -> str:
     return text
 
 
-def _by_layer(layers: Sequence[str], rows: Sequence[Mapping[str, Any]], legend: Spec | None) -> tuple[Spec, Spec, Spec]:
+def by_layer(layers: Sequence[str], rows: Sequence[Mapping[str, Any]], legend: Spec | None) -> tuple[Spec, Spec, Spec]:
     """Return the encodings of colour, shape and fill: each layer keeps its own over all figures of the page."""
     shown = [name for name in layers if any(row["layer"] == name for row in rows)]
     places = [layers.index(name) for name in shown]
@@ -246,14 +257,15 @@ def _by_layer(layers: Sequence[str], rows: Sequence[Mapping[str, Any]], legend: 
     return colour, shape, fill
 
 
-def _tooltip(*pairs: tuple[str, str]) -> list[Spec]:
+def tips(*pairs: tuple[str, str]) -> list[Spec]:
+    """Return the encoding of a tooltip from (field, title) pairs."""
     return [{"field": field, "title": title} for field, title in pairs]
 
 
 def _main(look: tuple[Spec, Spec, Spec], x: Spec, y: Spec) -> Spec:
     colour, shape, fill = look
     apart = [{"field": "curve"}, {"field": "algorithm"}]
-    tooltip = _tooltip(
+    tooltip = tips(
         ("curve", "curve"), ("x", "at"), ("value", "value"), ("interval", "95 % interval"), ("law_text", "law")
     )
     layer: list[Spec] = [
@@ -287,7 +299,7 @@ def _main(look: tuple[Spec, Spec, Spec], x: Spec, y: Spec) -> Spec:
 def _residuals(look: tuple[Spec, Spec, Spec], x: Spec) -> Spec:
     colour, shape, fill = look
     y = {"field": "residual", "type": "quantitative", "axis": {"title": "measured over law - 1 [%]", "tickCount": 5}}
-    tooltip = _tooltip(("curve", "curve"), ("x", "at"), ("value", "value"), ("residual", "residual [%]"))
+    tooltip = tips(("curve", "curve"), ("x", "at"), ("value", "value"), ("residual", "residual [%]"))
     tooltip[-1]["format"] = ".2f"
     return {
         "data": {"name": "rows"},

@@ -48,6 +48,8 @@ class Rivalry:
     @property
     def crossover(self) -> str:
         """Where the faster one changes, as a bracket of measured lengths; never a point between them."""
+        if len(self.ratios) == 1:
+            return "one length measured"
         clear = [(r.length, self.winner(r)) for r in self.ratios if self.winner(r) != "tie"]
         whole = f"{self.ratios[0].length}..{self.ratios[-1].length}"
         if not clear:

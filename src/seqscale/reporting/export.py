@@ -10,10 +10,14 @@ from pathlib import Path
 
 import vl_convert
 
+from seqscale.fit.processors import bounds, crossing
 from seqscale.records import Row
-from seqscale.reporting.charts import figures, in_light
+from seqscale.reporting.charts import Figure, figures, in_light
 from seqscale.reporting.compare import rivalries
+from seqscale.reporting.laws import law_figures
 from seqscale.reporting.model import Page, entries, rows_of
+from seqscale.reporting.parallel import PROCESSORS, Counted, attention_of, counted, grid
+from seqscale.reporting.roofline import Roofline, roofline_figures, rooflines
 from seqscale.units import quantity
 
 PNG_SCALE = 2  # pixels per point: sharp in print at column width
@@ -27,7 +31,8 @@ def export(page: Page, folder: Path) -> list[Path]:
     """Write all files into `folder`, which is made if need be, and return their paths in the order written.
 
     figures/CLAIM.QUANTITY.X.WIDTH.svg and .png (also `.residuals`), tables/CLAIM.csv, verdicts.csv, verdicts.json,
-    faster.csv, cells.csv and samples.csv. Every header names the unit; values are unrounded.
+    faster.csv, cells.csv and samples.csv; where the claims on span and idle hardware were asked, also laws.csv,
+    processors.csv, crossings.csv and roofline.csv. Every header names the unit; values are unrounded.
 
     Raises:
         OSError: the folder or a file cannot be written.
@@ -42,12 +47,20 @@ def export(page: Page, folder: Path) -> list[Path]:
     for claim, asked in entries(page).items():
         rows = [row for _, row in rows_of(page, asked)]
         written.append(_csv(folder / "tables" / f"{_stem(claim)}.csv", *_values(rows)))
-    return [*written, *_figures(page, folder / "figures")]
+    found = counted(page)
+    if found:
+        written.append(_csv(folder / "laws.csv", *_laws(found)))
+        written.append(_csv(folder / "processors.csv", *_processors(found)))
+        written.append(_csv(folder / "crossings.csv", *_crossings(found)))
+    if roofs := rooflines(page):
+        written.append(_csv(folder / "roofline.csv", *_rooflines(roofs)))
+    drawn = [f for group in figures(page).values() for f in group]
+    return [*written, *_figures([*drawn, *law_figures(page, found), *roofline_figures(page)], folder / "figures")]
 
 
-def _figures(page: Page, folder: Path) -> list[Path]:
+def _figures(drawn: Iterable[Figure], folder: Path) -> list[Path]:
     written = []
-    for figure in (f for drawn in figures(page).values() for f in drawn):
+    for figure in drawn:
         for part, spec in (("", figure.main), (".residuals", figure.residuals)):
             if spec is None:
                 continue
@@ -150,6 +163,61 @@ def _faster(page: Page) -> tuple[list[str], list[list[object]]]:
         for found in rivalries(page)
         for r in found.ratios
     ]
+    return header, lines
+
+
+def _laws(found: Sequence[Counted]) -> tuple[list[str], list[list[object]]]:
+    """Return the counts' laws, each with the lengths that it reproduces."""
+    header = ["layer", "algorithm", "width", "batch", "quantity", "unit", "law", "exact from T", "exact up to T"]
+    lines: list[list[object]] = [
+        [c.layer, c.algorithm, c.width, c.batch, name, quantity(name).unit, law.text(), *law.reach("T")]
+        for c in found
+        for name, law in c.laws.items()
+    ]
+    return header, lines
+
+
+def _processors(found: Sequence[Counted]) -> tuple[list[str], list[list[object]]]:
+    """Return work and span on the lengths of the figures, and between what the time on P processors lies."""
+    header = ["layer", "algorithm", "length [tokens]", "extrapolated", "work [flop]", "ideal_span [steps]"]
+    header += [f"T_{p} {end} [steps]" for p in PROCESSORS for end in ("low", "high")]
+    lines: list[list[object]] = []
+    for c in (c for c in found if c.missing is None):
+        for n in grid():
+            work, span = c.model.at(n)
+            ends = [end for p in PROCESSORS for b in [bounds(work, span, p)] for end in (b.low, b.high)]
+            line: list[object] = [c.layer, c.algorithm, n, c.model.extrapolates(n), work, span]
+            lines.append([*line, *ends])
+    return header, lines
+
+
+def _crossings(found: Sequence[Counted]) -> tuple[list[str], list[list[object]]]:
+    """Return, for each layer and number of processors, the lengths at which it or attention surely finishes first."""
+    attention = attention_of(found)
+    header = ["attention", "rival", "processors", "surely first", "from T [tokens]", "to T [tokens]"]
+    lines: list[list[object]] = [
+        [attention.name, rival.name, p, first or "open", start, end]
+        for rival in found
+        if attention is not None and not rival.attention and rival.missing is None
+        for p in PROCESSORS
+        for first, start, end in crossing(attention.model, rival.model, p, grid()).runs
+    ]
+    return header, lines
+
+
+def _rooflines(found: Sequence[Roofline]) -> tuple[list[str], list[list[object]]]:
+    header = [
+        "layer", "algorithm", "threads", "batch", "length [tokens]", "intensity [flop/B]", "rate [flop/s]",
+        "rate low [flop/s]", "rate high [flop/s]", "peak [flop/s]", "bandwidth [B/s]",
+    ]  # fmt: skip
+    lines: list[list[object]] = [
+        [
+            p.layer, p.algorithm, roof.threads, p.batch, p.length, p.intensity, p.rate, p.low, p.high, roof.peak,
+            roof.bandwidth,
+        ]
+        for roof in found
+        for p in roof.points
+    ]  # fmt: skip
     return header, lines
 
 

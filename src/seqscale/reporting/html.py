@@ -33,6 +33,7 @@ from seqscale.reporting.model import (
     widths,
 )
 from seqscale.reporting.phrase import answer
+from seqscale.reporting.processors import section
 from seqscale.units import QUANTITIES, format_value
 from seqscale.verdicts.base import Kind, Reason, Verdict
 from seqscale.verdicts.common import SMALLEST_FLOOR
@@ -48,7 +49,9 @@ View = dict[str, Any]
 def report(page: Page) -> str:
     """Return the whole page as one HTML document that loads nothing from anywhere."""
     drawn, small = figures(page), overview(page, tuple(OVERVIEW))
-    data = {f.name: _figure_data(f) for found in (*drawn.values(), small.values()) for f in found}
+    processors = section(page)
+    more = (*processors["law_figures"], *processors["roof_figures"]) if processors else ()
+    data = {f.name: _figure_data(f) for found in (*drawn.values(), small.values(), more) for f in found}
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -58,6 +61,9 @@ def report(page: Page) -> str:
         library=library(),
         figures=_embedded(data),
         config=_embedded(config()),
+        processors=processors,
+        processors_data=_embedded(processors["data"]) if processors else "",
+        processors_script=_asset("processors.js"),
         palette={"light": LIGHT, "dark": DARK},
         page=page,
         machine=flat(page.machine),

@@ -14,6 +14,10 @@ CLAUSES = {
         "forward time grew in proportion to length",
         "forward time did not grow in proportion to length",
     ),
+    "parallel.span-grows": (
+        "the chain of steps that must wait for each other grew in proportion to length",
+        "the chain of steps that must wait for each other did not grow in proportion to length",
+    ),
     "memory.bptt-linear": (
         "the memory that training keeps grew in proportion to length",
         "the memory that training keeps did not grow in proportion to length",
@@ -69,31 +73,35 @@ def answer(page: Page) -> str:
     asked = entries(page)
     if all(j.verdict is Verdict.undecided for j in page.judgements):
         return f"Nothing is decided yet. {verdict_sentence(page)}" if page.judgements else verdict_sentence(page)
-    clauses = [_clause(*CLAUSES[claim], defaults(asked[claim])) for claim in CLAUSES if claim in asked]
+    layers = {entry.layer for found in asked.values() for entry in found}
+    clauses = [_clause(*CLAUSES[claim], defaults(asked[claim]), len(layers)) for claim in CLAUSES if claim in asked]
     if not clauses:
         return verdict_sentence(page)
     where = lengths_text(n for q in page.questions for n in q.scope.lengths)
     return f"On this machine, for T {where} and each layer's default algorithm: {'; '.join(clauses)}."
 
 
-def _clause(words: str, denial: str, found: Sequence[Entry]) -> str:
-    """Write one claim: for which layers it held, for which it failed, with a number each, for which it is open."""
+def _clause(words: str, denial: str, found: Sequence[Entry], layers: int) -> str:
+    """Write one claim: for which layers it held, for which it failed, with a number each, for which it is open.
+
+    Args:
+        words, denial: how to say that it holds, and that it fails.
+        found: the entries of the claim, one for each layer that it was asked of.
+        layers: how many layers the page has; a claim may speak of some of them only.
+    """
+    every = "every layer" if len(found) == layers else "every layer that it was asked of"
     held = [e for e in found if e.judgement.verdict is Verdict.supported]
     failed = [e for e in found if e.judgement.verdict is Verdict.contradicted]
     open_ = [e for e in found if e.judgement.verdict is Verdict.undecided]
     if not held and not failed:
-        return f"whether {words} is undecided for {_all_or(open_, found)}"
+        return f"whether {words} is undecided for {every if len(found) > 2 else listed(e.layer for e in open_)}"
     if not open_ and len(found) > 2 and len(held) > len(failed):
-        text = f"{words} for every layer{_number(held)}" + (f" but {_subjects(failed)}" if failed else "")
+        text = f"{words} for {every}{_number(held)}" + (f" but {_subjects(failed)}" if failed else "")
     elif held:
         text = f"{words} for {_subjects(held)}" + (f", not for {_subjects(failed)}" if failed else "")
     else:
         text = f"{denial} for {_subjects(failed)}"
     return text + (f" (undecided for {listed(e.layer for e in open_)})" if open_ else "")
-
-
-def _all_or(some: Sequence[Entry], found: Sequence[Entry]) -> str:
-    return "every layer" if len(some) == len(found) > 2 else listed(e.layer for e in some)
 
 
 def _subjects(found: Sequence[Entry]) -> str:

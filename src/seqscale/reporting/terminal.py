@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -27,8 +28,8 @@ from seqscale.reporting.phrase import algorithms_line, grouped
 from seqscale.verdicts.base import AbstractClaim, Judgement, Reason, Verdict
 
 WIDTH = 100  # columns
-COLUMNS = (33, 22, 20, 25)  # claim, holds, fails, undecided
-RIVAL_COLUMNS = (18, 29, 29, 24)  # rival, at the smallest length, at the largest, crossover
+COLUMNS = (37, 20, 20, 23)  # claim (the longest id has 34 letters), holds, fails, undecided
+RIVAL_COLUMNS = (19, 29, 29, 23)  # rival, at the smallest length, at the largest, crossover
 HEADS = {Verdict.supported: "HOLDS", Verdict.contradicted: "FAILS", Verdict.undecided: "UNDECIDED"}
 
 
@@ -140,9 +141,10 @@ def _numbers(asked: Sequence[Entry]) -> list[str]:
 def _row(cells: Sequence[str], widths: Sequence[int] = COLUMNS) -> list[str]:
     """Lay out one row of the table, wrapping each cell within its column."""
     columns = []
-    for cell, width in zip(cells, widths, strict=True):
+    gaps = [1] * (len(widths) - 1) + [0]  # what follows a cell: the next column, or nothing
+    for cell, width, gap in zip(cells, widths, gaps, strict=True):
         lead = " " * (len(cell) - len(cell.lstrip()))
-        columns.append(textwrap.wrap(cell.strip(), width - 1, initial_indent=lead, subsequent_indent=lead) or [""])
+        columns.append(textwrap.wrap(cell.strip(), width - gap, initial_indent=lead, subsequent_indent=lead) or [""])
     height = max(len(column) for column in columns)
     lines = []
     for i in range(height):
@@ -155,16 +157,14 @@ def _faster(found: Sequence[Rivalry]) -> list[str]:
     """Write who is the faster forward at the smallest and largest common length, by which factor."""
     if not found:
         return []
-    heads, ends = ["at the smallest T", "at the largest T"], (0, -1)
-    shared = all(len({r.ratios[end].length for r in found}) == 1 for end in ends)
-    if shared:
-        heads = [f"at T={found[0].ratios[end].length}" for end in ends]
+    # A rival that reaches less far than most says so in its own row.
+    usual = [statistics.mode(rivalry.ratios[end].length for rivalry in found) for end in (0, -1)]
     lines = _wrapped(f"FASTER FORWARD, measured: {found[0].attention} against", "")
-    lines += _row(["", *heads, "crossover"], RIVAL_COLUMNS)
+    lines += _row(["", *(f"at T={length}" for length in usual), "crossover"], RIVAL_COLUMNS)
     for rivalry in found:
-        ratios = [rivalry.ratios[end] for end in ends]
-        texts = [("" if shared else f"T={r.length} ") + rivalry.factor(r) for r in ratios]
-        lines += _row([f"  {rivalry.rival}", *texts, rivalry.crossover], RIVAL_COLUMNS)
+        ends = zip(usual, (rivalry.ratios[0], rivalry.ratios[-1]), strict=True)
+        texts = [("" if r.length == length else f"T={r.length}: ") + rivalry.factor(r) for length, r in ends]
+        lines += _row([rivalry.rival, *texts, rivalry.crossover], RIVAL_COLUMNS)
     return [*lines, "  how many times faster, with its 95 % interval; a tie: it includes 1, or under the noise floor"]
 
 

@@ -1,7 +1,8 @@
 """The store's format as a list of named steps. The list only grows: a step that has been released is never changed.
 
 Format history:
-    0001-first  cells, samples, outcomes, crashes, gates, questions, runs
+    0001-first      cells, samples, outcomes, crashes, gates, questions, runs
+    0002-documents  documents: the text that a probe writes of a cell
 
 A field that records.Cell or records.Question gains gets a step here that fills it in the records already stored
 so that a file of any age opens (tests/data/store_v1.db).
@@ -77,6 +78,15 @@ MIGRATIONS = (
                 ended TEXT,
                 wall_s REAL,
                 measured_s REAL
+            )""",
+        ),
+    ),
+    Migration(
+        "0002-documents",
+        (
+            """CREATE TABLE documents (
+                cell INTEGER PRIMARY KEY REFERENCES cells (number),
+                text TEXT NOT NULL
             )""",
         ),
     ),

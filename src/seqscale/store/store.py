@@ -126,20 +126,23 @@ class Store:
                 ((study, _json(question.record())) for question in questions),
             )
 
-    def commit_round(self, samples: Iterable[tuple[str, str, Sample]]) -> None:
-        """Keep the (cell id, quantity, sample) of one round, all of them or none.
+    def commit_round(
+        self, samples: Iterable[tuple[str, str, Sample]], documents: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Keep the (cell id, quantity, sample) and the (cell id, text) of one round, all of them or none.
 
-        A sample whose quantity, lane, launch and round the cell already has is the same sample: the first is kept.
+        A sample whose quantity, lane, launch and round the cell already has is the same sample, and so is a second
+        document of a cell: the first is kept.
 
         Raises:
             KeyError: a cell that was not added, or a quantity that nobody registered.
             ValueError: a value that the quantity cannot have.
         """
-        kept = list(samples)
+        kept, texts = list(samples), list(documents)
         for _, name, sample in kept:
             quantity(name).check(sample.value)
         with self._transaction() as db:
-            numbers = _numbers(db, {cell_id for cell_id, _, _ in kept})
+            numbers = _numbers(db, {cell_id for cell_id, _, _ in kept} | {cell_id for cell_id, _ in texts})
             db.executemany(
                 "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
@@ -147,11 +150,14 @@ class Store:
                     for cell_id, name, s in kept
                 ),
             )
+            db.executemany(
+                "INSERT INTO documents VALUES (?, ?) ON CONFLICT DO NOTHING",
+                ((numbers[cell_id], _utf8(text)) for cell_id, text in texts),
+            )
 
     def set_outcome(self, cell_id: str, outcome: Outcome) -> None:
         """Say what became of a cell; a later outcome replaces an earlier one. KeyError: it was not added."""
-        # A layer's own error may quote bytes that are no text (a file's name); SQLite takes only UTF-8.
-        reason = outcome.reason and outcome.reason.encode(errors="backslashreplace").decode()
+        reason = outcome.reason and _utf8(outcome.reason)
         with self._transaction() as db:
             db.execute(
                 "REPLACE INTO outcomes VALUES (?, ?, ?, ?)",
@@ -171,7 +177,7 @@ class Store:
         """Forget what was measured of these cells, and what became of them; other cells keep theirs."""
         with self._transaction() as db:
             numbers = json.dumps(list(_numbers(db, cell_ids).values()))
-            for table in ("samples", "outcomes", "crashes"):
+            for table in ("samples", "documents", "outcomes", "crashes"):
                 db.execute(f"DELETE FROM {table} WHERE cell IN (SELECT value FROM json_each(?))", (numbers,))
 
     def set_gate(self, key: str, record: GateRecord) -> None:
@@ -205,16 +211,16 @@ class Store:
             )
             return {cell_id: _outcome(kind, reason, needed_s) for cell_id, kind, reason, needed_s in rows}
 
-    def rounds_done(self, cell_ids: Iterable[str], quantity: str, launch: int) -> dict[str, int]:
-        """Return how many main-lane rounds of `quantity` each cell has of this launch, by cell id; 0 for none."""
+    def rounds_done(self, cell_ids: Iterable[str], quantities: Iterable[str], launch: int) -> dict[str, int]:
+        """Return how many main-lane rounds of any of `quantities` each cell has of this launch, by cell id."""
         ids = list(cell_ids)
         with self._snapshot() as db:
             found = dict(
                 db.execute(
-                    "SELECT id, count(*) FROM samples JOIN cells ON cell = number"
-                    " WHERE id IN (SELECT value FROM json_each(?)) AND quantity = ? AND lane = 0 AND launch = ?"
-                    " GROUP BY cell",
-                    (json.dumps(ids), quantity, launch),
+                    "SELECT id, count(DISTINCT round) FROM samples JOIN cells ON cell = number"
+                    " WHERE id IN (SELECT value FROM json_each(?)) AND lane = 0 AND launch = ?"
+                    " AND quantity IN (SELECT value FROM json_each(?)) GROUP BY cell",
+                    (json.dumps(ids), launch, json.dumps(list(quantities))),
                 )
             )
         return {cell_id: found.get(cell_id, 0) for cell_id in ids}
@@ -245,8 +251,13 @@ class Store:
                     "SELECT * FROM outcomes WHERE cell IN (SELECT value FROM json_each(?))", chosen
                 )
             }
+            texts = dict(
+                db.execute("SELECT cell, text FROM documents WHERE cell IN (SELECT value FROM json_each(?))", chosen)
+            )
         places = ((cell, numbers.get(cell_id, 0)) for cell_id, cell in wanted)  # SQLite numbers from 1
-        return Table(Row(cell, ends.get(number), *seen.get(number, ({}, {}))) for cell, number in places)
+        return Table(
+            Row(cell, ends.get(number), *seen.get(number, ({}, {})), texts.get(number)) for cell, number in places
+        )
 
     def questions(self) -> tuple[tuple[str, Question], ...]:
         """Return (study, question) for everything that was ever asked of this store, oldest first."""
@@ -332,6 +343,11 @@ def _observed(rows: Iterable[tuple[Any, ...]]) -> dict[int, _Observed]:
 
 def _outcome(kind: str, reason: str | None, needed_s: float | None) -> Outcome:
     return Outcome(kind=OutcomeKind[kind], reason=reason, needed_s=needed_s)
+
+
+def _utf8(text: str) -> str:
+    """Return text that SQLite takes: a layer's own words may quote bytes that are none (a file's name)."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from seqscale.records import Block, Cell, Effort, LayerSpec, Option, Question, Scope
+from seqscale.records import MACHINE_NAME, Block, Cell, Effort, LayerSpec, Option, Question, Scope
 from seqscale.verdicts.base import AbstractClaim
 
 
@@ -108,20 +109,45 @@ def _options(request: Request, layer: LayerSpec) -> tuple[tuple[str, Option], ..
 def blocks(study: Study, asked: Sequence[Question], claims: Mapping[str, AbstractClaim]) -> tuple[Block, ...]:
     """Return the cells of all questions, each once, in blocks that are measured together.
 
-    Counts come first (cheap, and they decide claims within seconds), then forward and decode times, memory, and
-    training times last. Cells of one mode and one widening share a block, so that rivals meet in the same rounds.
+    Counts come first (cheap, and they decide claims within seconds), then the machine's ceilings, forward and decode
+    times, memory, and training times last. Cells of one mode, one widening and one number of threads share a block, so
+    that rivals meet in the same rounds.
     """
-    groups: dict[tuple[str, str, bool, int], dict[str, Cell]] = {}
+    narrowest = min((question.scope.width for question in asked), default=1)
+    groups: dict[_Group, dict[str, Cell]] = {}
     for question in asked:
         for cell in claims[question.claim].requires(question):
-            widened = dict(cell.options) != dict(question.scope.options) or cell.width != question.scope.width
-            key = (cell.probe, cell.mode, widened, question.scope.width)
-            groups.setdefault(key, {}).setdefault(cell.id, cell)
-    order = {"count": 0, "time": 1, "memory": 2}
-    modes = {"forward": 0, "decode": 1, "training": 2}
-    late = {key: (key[1] == "training" and key[0] == "time") for key in groups}
-    ranked = sorted(groups, key=lambda key: (key[3], late[key], order[key[0]], key[2], modes[key[1]]))
-    return tuple(Block(cells=tuple(groups[key].values()), effort=study.efforts[key[0]]) for key in ranked)
+            group = _group(cell, question.scope, narrowest)
+            groups.setdefault(group, {}).setdefault(cell.id, cell)
+    return tuple(
+        Block(cells=tuple(groups[group].values()), effort=study.efforts[group.probe])
+        for group in sorted(groups, key=_rank)
+    )
+
+
+class _Group(NamedTuple):
+    """What the cells of a block have in common."""
+
+    probe: str
+    mode: str
+    widened: bool
+    width: int  # of the questions
+    threads: int
+
+
+def _group(cell: Cell, scope: Scope, narrowest: int) -> _Group:
+    if cell.layer == MACHINE_NAME:  # the same machine whatever the width of the question, measured once
+        return _Group(cell.probe, cell.mode, False, narrowest, cell.threads)
+    widened = dict(cell.options) != dict(scope.options) or cell.width != scope.width
+    return _Group(cell.probe, cell.mode, widened, scope.width, cell.threads)
+
+
+def _rank(group: _Group) -> tuple[object, ...]:
+    """Return what the blocks are sorted by: first come, first measured."""
+    late = group.mode == "training" and group.probe == "time"
+    order = ("count", "schedule", "ceiling", "time", "memory").index(group.probe)
+    modes = ("forward", "decode", "training").index(group.mode)
+    return (group.width, late, order, group.widened, modes, group.threads)
 
 
 def harder(effort: Effort) -> Effort:

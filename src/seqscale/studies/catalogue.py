@@ -16,7 +16,9 @@ QUICK = Study(
     loop_lengths_attention=(8, 16, 32, 64, 128, 256),
     launcher="fork",
     efforts={
-        "count": Effort(min_rounds=1, max_rounds=1),
+        "count": Effort(min_rounds=1, max_rounds=1, cell_s=15.0, call_s=30.0),
+        "schedule": Effort(min_rounds=1, max_rounds=1),
+        "ceiling": Effort(min_rounds=9, max_rounds=12, cell_s=15.0, call_s=30.0),
         "time": Effort(min_rounds=9, max_rounds=12, cell_s=15.0, call_s=30.0),
         # a trace costs up to 10 ms for each step of a loop: 4 s reach T = 512, and longer loops become `skipped` rows
         "memory": Effort(min_rounds=1, max_rounds=1, cell_s=4.0, call_s=60.0),
@@ -34,6 +36,8 @@ FULL = Study(
     launcher="fresh",
     efforts={
         "count": Effort(min_rounds=1, max_rounds=1, cell_s=120.0, call_s=120.0),
+        "schedule": Effort(min_rounds=1, max_rounds=1, cell_s=120.0, call_s=120.0),
+        "ceiling": Effort(min_rounds=9, max_rounds=60, launches=3, cell_s=300.0, call_s=120.0),
         "time": Effort(min_rounds=9, max_rounds=60, launches=3, cell_s=300.0, call_s=120.0),
         "memory": Effort(min_rounds=1, max_rounds=1, cell_s=120.0, call_s=120.0),
     },

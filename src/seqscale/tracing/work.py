@@ -24,23 +24,25 @@ from torch._ops import OpOverload
 Law = Callable[[Sequence[Any], Any], int]  # (positional arguments, result) -> floating-point operations
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text: names of operators."""
     return frozenset(text.split())
 
 
-_MOVES = _words(
+_MOVES = words(
     """alias arange bernoulli cat clone constant_pad_nd contiguous copy copy_ detach diagonal_scatter embedding empty
     empty_like empty_permuted empty_strided expand_copy eye fill flip full full_like gather index index_copy index_put
     index_select lift_fresh linspace masked_fill masked_select new_empty new_empty_strided new_full new_ones new_zeros
     normal ones ones_like permute_copy rand rand_like randn randn_like repeat resize roll scalar_tensor scatter
     select_backward select_scatter slice_backward slice_scatter set_ stack take tril triu unfold_backward uniform where
-    zero zeros zeros_like _index_put_impl _local_scalar_dense _to_copy _unsafe_view _reshape_alias _reshape_copy
+    zero zeros zeros_like _index_put_impl _local_scalar_dense _to_copy _reshape_copy
     is_same_size"""
 )
 
 # Views that their schema does not call views: it says that they write their argument, or that they make a new tensor.
-_VIEWS = _words(
-    "as_strided_ resize_as_ squeeze_ swapaxes_ t_ transpose_ unsqueeze_ unsafe_split unsafe_split_with_sizes"
+_VIEWS = words(
+    """_unsafe_view as_strided_ resize_as_ squeeze_ swapaxes_ t_ transpose_ unsqueeze_ unsafe_split
+    unsafe_split_with_sizes"""
 )
 
 # Steps of one element in pointwise operators that do more than one.
@@ -67,16 +69,16 @@ _STEPS = {
 
 # Steps of one element of the input in operators that gather it into fewer, or into a running total.
 _REDUCED = {
-    1: _words("all amax amin any argmax argmin cummax cummin cumprod cumsum max mean min prod sum"),
-    2: _words("linalg_vector_norm norm"),
-    3: _words("logcumsumexp logsumexp std std_mean var var_mean"),
-    4: _words("_log_softmax_backward_data _softmax_backward_data"),
-    5: _words("_log_softmax _softmax"),  # max, subtract, exp, sum, divide
-    6: _words("_fused_rms_norm"),
-    7: _words("native_layer_norm"),
-    12: _words("native_layer_norm_backward"),
+    1: words("all amax amin any argmax argmin cummax cummin cumprod cumsum max mean min prod sum"),
+    2: words("linalg_vector_norm norm"),
+    3: words("logcumsumexp logsumexp std std_mean var var_mean"),
+    4: words("_log_softmax_backward_data _softmax_backward_data"),
+    5: words("_log_softmax _softmax"),  # max, subtract, exp, sum, divide
+    6: words("_fused_rms_norm"),
+    7: words("native_layer_norm"),
+    12: words("native_layer_norm_backward"),
 }
-_REDUCTIONS = {name: steps for steps, names in _REDUCED.items() for name in names}
+REDUCTIONS = {name: steps for steps, names in _REDUCED.items() for name in names}
 
 
 def work_of(operator: OpOverload, arguments: Sequence[Any], result: Any) -> int | None:
@@ -87,11 +89,11 @@ def work_of(operator: OpOverload, arguments: Sequence[Any], result: Any) -> int 
     if name in _LAWS:
         return _LAWS[name](arguments, result)
     if name in _STEPS:
-        return _STEPS[name] * _first(result).numel()
-    if name in _REDUCTIONS:
-        return _REDUCTIONS[name] * arguments[0].numel()
+        return _STEPS[name] * first_tensor(result).numel()
+    if name in REDUCTIONS:
+        return REDUCTIONS[name] * arguments[0].numel()
     if torch.Tag.pointwise in operator.tags and not name.endswith("_backward"):
-        return _first(result).numel()
+        return first_tensor(result).numel()
     return None
 
 
@@ -113,7 +115,8 @@ def is_view(operator: OpOverload) -> bool:
     return bool(returned) and all(a is not None and not a.is_write for a in returned)
 
 
-def _first(result: Any) -> Tensor:
+def first_tensor(result: Any) -> Tensor:
+    """Return the result, or the first tensor among several results."""
     return result if isinstance(result, Tensor) else next(r for r in result if isinstance(r, Tensor))
 
 

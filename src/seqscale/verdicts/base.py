@@ -46,6 +46,7 @@ class Kind(enum.Enum):
 
     average = "supported if the 95 % interval lies beyond delta"
     equivalence = "supported if the 90 % interval lies within delta; contradicted if the 95 % interval lies outside"
+    universal = "contradicted by one exact counterexample; supported for the cases listed, which prove nothing beyond"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

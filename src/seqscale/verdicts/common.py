@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from seqscale.fit.exact import ExactLaw
 from seqscale.fit.points import Points
 from seqscale.records import OutcomeKind, Question, Row, Table
 from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Reason, Verdict
@@ -108,6 +109,20 @@ def untimed_launcher(question: Question) -> str:
     return "fork" if question.scope.device == "cpu" else question.scope.launcher
 
 
+def degree(law: ExactLaw, **fixed: int) -> float:
+    """Return the exponent of T that an exact law grows with; `fixed` gives its other sizes.
+
+    A law with a logarithm has no power of its own: its slope over the last octave that it reproduces is taken, which
+    tells T log T from T.
+    """
+    growth = law.growth("T")
+    if not growth.log:
+        return float(growth.power)
+    high = law.reach("T")[1]
+    half = max(1, high // 2)
+    return math.log(law.value(T=high, **fixed) / law.value(T=half, **fixed)) / math.log(high / half)
+
+
 def points_of(rows: Iterable[Row], quantity: str, by: str = "length") -> Points:
     """Collect the measured rows as points over the cell field `by`."""
     return Points.of((getattr(row.cell, by), row.observations[quantity]) for row in rows)
@@ -132,7 +147,7 @@ def noise_floor(table: Table) -> float:
         for row in table
         if row.ok
         for name, twins in row.twins.items()
-        if name in row.observations and len(twins) >= 5
+        if name == "time" and name in row.observations and len(twins) >= 5
     )
     if not differences:
         return SMALLEST_FLOOR

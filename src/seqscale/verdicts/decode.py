@@ -14,6 +14,7 @@ from seqscale.verdicts.base import AbstractClaim, Curve, Judgement, Kind, Reason
 from seqscale.verdicts.common import (
     FEWEST_LENGTHS,
     curve_points,
+    degree,
     judgement,
     loop_lengths,
     points_of,
@@ -61,9 +62,9 @@ class DecodeState(AbstractClaim):
             return undecided_for_cells(self, question, rows)
         law = exact_law([({"T": r.cell.length}, int(r.observations["state_bytes"].value)) for r in seen])
         if law is not None:
-            degree = float(law.exponent("T"))
-            interval = (degree, degree, degree, degree)
-            said, headline = f"{law.text()} B, exact", f"state T^{degree:.0f}, exact"
+            p = degree(law)
+            interval = (p, p, p, p)
+            said, headline = f"{law.text('B')}, exact", f"state T^{p:.3g}, exact"
         else:
             power = fit_power(points_of(seen, "state_bytes"))
             interval = (power.p_low90, power.p_high90, power.p_low, power.p_high)

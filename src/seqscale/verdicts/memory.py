@@ -17,6 +17,7 @@ from seqscale.verdicts.base import AbstractClaim, Curve, Judgement, Kind, Reason
 from seqscale.verdicts.common import (
     FEWEST_LENGTHS,
     curve_points,
+    degree,
     judgement,
     loop_lengths,
     points_of,
@@ -44,7 +45,7 @@ class AbstractTrainingMemory(AbstractClaim):
     delta = 0.02
 
     @abc.abstractmethod
-    def decide(self, p: PowerFit | int) -> Decision:
+    def decide(self, p: PowerFit | float) -> Decision:
         """Decide on the exponent: the exact degree in T, or a fit with its interval."""
 
     def requires(self, question: Question) -> tuple[Cell, ...]:
@@ -73,7 +74,7 @@ class AbstractTrainingMemory(AbstractClaim):
             reason = Reason.noise if agrees else Reason.instrument
         example = _example(laws)
         p = laws.exponent
-        headline = f"saved T^{p}, exact" if isinstance(p, int) else f"saved T^{p.p:.2f}"
+        headline = f"saved T^{p.p:.2f}" if isinstance(p, PowerFit) else f"saved T^{p:.3g}, exact"
         return judgement(
             self,
             question,
@@ -101,7 +102,7 @@ class BpttLinear(AbstractTrainingMemory):
         """Every layer; attention has a claim of its own besides."""
         return True
 
-    def decide(self, p: PowerFit | int) -> Decision:
+    def decide(self, p: PowerFit | float) -> Decision:
         """Support 1 within delta."""
         low90, high90, low95, high95 = _interval(p)
         return equivalence(low90, high90, low95, high95, 1.0, self.delta)
@@ -121,7 +122,7 @@ class AttentionTraining(AbstractTrainingMemory):
         """Attention only."""
         return layer.family == "attention"
 
-    def decide(self, p: PowerFit | int) -> Decision:
+    def decide(self, p: PowerFit | float) -> Decision:
         """Support an exponent that lies below 1 by more than delta."""
         _, _, low95, high95 = _interval(p)
         return average(1 - high95, 1 - low95, self.delta)
@@ -132,23 +133,24 @@ class _Laws:
     """The law at the scope's batch, exact or (where none verifies) fitted; and the exact one over batches from 2 on."""
 
     batch: int
+    width: int
     own: ExactLaw | PowerFit
     batches: ExactLaw | None
 
     @property
-    def exponent(self) -> PowerFit | int:
+    def exponent(self) -> PowerFit | float:
         """The degree in T of an exact law; the fit, with its interval, where there is none."""
-        return self.own.exponent("T") if isinstance(self.own, ExactLaw) else self.own
+        return degree(self.own, d=self.width) if isinstance(self.own, ExactLaw) else self.own
 
     def text(self) -> str:
         """Return the laws in words."""
         if isinstance(self.own, PowerFit):
             return f"{self.own.text()} B (no exact law verifies)"
         if self.batches is None:
-            return f"{self.own.text()} B at B = {self.batch}, exact"
+            return f"{self.own.text('B')} at B = {self.batch}, exact"
         if self._one_law():
-            return f"{self.batches.text()} B, exact"
-        return f"{self.own.text()} B at B = {self.batch}, {self.batches.text()} B at B >= 2, exact"
+            return f"{self.batches.text('B')}, exact"
+        return f"{self.own.text('B')} at B = {self.batch}, {self.batches.text('B')} at B >= 2, exact"
 
     def _one_law(self) -> bool:
         """Whether the law over batches holds at the scope's batch too."""
@@ -169,6 +171,7 @@ def _laws(question: Question, counted: tuple[Row, ...], memory: tuple[Row, ...])
     several = [sample for sample in samples if sample[0]["B"] >= 2]
     return _Laws(
         batch=batch,
+        width=question.scope.width,
         own=exact_law(own) or fit_power(points_of(memory, "saved_bytes")),
         batches=exact_law(several) if several else None,
     )
@@ -205,10 +208,10 @@ def _memory_cells(question: Question) -> tuple[Cell, ...]:
     )
 
 
-def _interval(p: PowerFit | int) -> tuple[float, float, float, float]:
-    if isinstance(p, int):
-        return p, p, p, p
-    return p.p_low90, p.p_high90, p.p_low, p.p_high
+def _interval(p: PowerFit | float) -> tuple[float, float, float, float]:
+    if isinstance(p, PowerFit):
+        return p.p_low90, p.p_high90, p.p_low, p.p_high
+    return p, p, p, p
 
 
 def _agreement(memory: tuple[Row, ...]) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""Claims on width: doubling the state quadruples the work of a step, counted, and its time, measured."""
+"""Claims on width: what doubling the state does to a step: its work and parallelism, counted, its time, measured."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from seqscale.fit.interval import Interval, median_ratio_interval
 from seqscale.fit.verdict import Decision, equivalence
 from seqscale.probes.catalogue import PROBES
 from seqscale.records import Cell, LayerSpec, Question, Row, Table
-from seqscale.units import format_value
+from seqscale.units import format_count, format_value
 from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Kind, Reason, Verdict
 from seqscale.verdicts.common import judgement, points_of, undecided_for_cells, untimed_launcher
+from seqscale.verdicts.counts import CountLaws, count_cell, laws_of, uncounted
 
 WIDENINGS = (8, 16)  # times the width of the stream; at width 64 the kata's own 512 and 1024
+STEPS = (2, 3, 4, 5, 8)  # lengths that tell a chain over time from one within a step
 
 
 class AbstractQuadruples(AbstractClaim):
@@ -41,11 +43,7 @@ class AbstractQuadruples(AbstractClaim):
         return tuple(self._cell(question, times * question.scope.width) for times in WIDENINGS)
 
     def _cell(self, question: Question, wide: int) -> Cell:
-        fields: dict[str, Any] = (
-            {"options": tuple(sorted({**dict(question.scope.options), "hidden": wide}.items()))}
-            if question.layer.widen == "hidden"
-            else {"width": wide}
-        )
+        fields = _widened(question, wide)
         if self.probe == "count":
             fields["launcher"] = untimed_launcher(question)
         return question.scope.cell(
@@ -63,6 +61,8 @@ class AbstractQuadruples(AbstractClaim):
         rows = table.rows_of(self.requires(question))
         if not all(row.ok for row in rows):
             return undecided_for_cells(self, question, rows)
+        if not all(self.quantity in row.observations for row in rows):
+            return uncounted(self, question, rows)
         narrow, wide = (points_of([row], self.quantity).rounds[0] for row in rows)
         log = median_ratio_interval(wide, narrow)
         ratio, low, high = (2**bound for bound in (log.value / LOG2, log.low95 / LOG2, log.high95 / LOG2))
@@ -111,6 +111,13 @@ class AbstractQuadruples(AbstractClaim):
 LOG2 = math.log(2)
 
 
+def _widened(question: Question, wide: int) -> dict[str, Any]:
+    """Return the fields of a cell whose state has `wide` units."""
+    if question.layer.widen == "hidden":
+        return {"options": tuple(sorted({**dict(question.scope.options), "hidden": wide}.items()))}
+    return {"width": wide}
+
+
 def _decide(log: Interval, delta: float) -> Decision:
     low90, high90, low95, high95 = (bound / LOG2 for bound in (log.low90, log.high90, log.low95, log.high95))
     return equivalence(low90, high90, low95, high95, 2.0, delta)
@@ -139,3 +146,75 @@ class TimeQuadruples(AbstractQuadruples):
     sentence = "Doubling the state quadruples the time of a step."
     estimand = "log2 of time(16 d) / time(8 d) of a forward pass of 64 steps, against 2"
     probe, quantity, length, per = "time", "time", 64, "of 64 steps"
+
+
+@final
+class NoParallelism(AbstractClaim):
+    """Counted twice: what can run at once within a step, and what still waits from step to step."""
+
+    id = "width.no-parallelism"
+    takeaway = 1
+    sentence = "A wider state does nothing for parallelism."
+    kind = Kind.equivalence
+    estimand = "log2 of parallelism (work over ideal span of one step) at 16 d over that at 8 d, against 0"
+    delta = 0.10
+    widens = True
+
+    def applies(self, layer: LayerSpec) -> bool:
+        """Layers with a state that can be widened."""
+        return layer.widen is not None
+
+    def requires(self, question: Question) -> tuple[Cell, ...]:
+        """Return, for the narrow and the wide state, the count of one step and those of a few lengths."""
+        return tuple(cell for times in WIDENINGS for cell in self._cells(question, times * question.scope.width))
+
+    def _cells(self, question: Question, wide: int) -> tuple[Cell, ...]:
+        return tuple(count_cell(question, length, **_widened(question, wide)) for length in (1, *STEPS))
+
+    def judge(self, question: Question, table: Table) -> Judgement:
+        """Judge the parallelism within a step; say beside it how the span grows across steps."""
+        sizes = [times * question.scope.width for times in WIDENINGS]
+        rows = [table.rows_of(self._cells(question, size)) for size in sizes]
+        flat = tuple(row for found in rows for row in found)
+        if not all(row.ok for row in flat):
+            return undecided_for_cells(self, question, flat)
+        if not all("ideal_span" in row.observations for row in flat):
+            return uncounted(self, question, flat)
+        steps = [found[0].observations for found in rows]
+        within = [step["work"].value / step["ideal_span"].value for step in steps]
+        across = [laws_of(f"{question.layer.name} {size}", found[1:]) for size, found in zip(sizes, rows, strict=True)]
+        ratio = within[1] / within[0]
+        log = math.log2(ratio)
+        name = question.layer.widen
+        statement = (
+            f"within one step work over ideal span grows {ratio:.2f}x, from {format_count(within[0])} flop a step at "
+            f"{name} {sizes[0]} to {format_count(within[1])} at {sizes[1]}; {_across(sizes, across)}"
+        )
+        evidence = {
+            "log2_ratio": {"value": log, "unit": "1"},
+            "parallelism_of_a_step": {"value": within, "unit": "flop/step"},
+            "sizes": {"value": sizes, "unit": "units", "what": name},
+            "ideal_span": {
+                "text": [None if laws is None else laws.exponent("ideal_span").text for laws in across],
+                "unit": "steps",
+            },
+        }
+        return judgement(
+            self,
+            question,
+            Verdict[equivalence(log, log, log, log, 0.0, self.delta).name],
+            statement,
+            headline=f"{ratio:.2f}x in a step, {sizes[0]} to {sizes[1]}",
+            evidence=evidence,
+            curves=tuple(laws.curve("ideal_span") for laws in across if laws is not None),
+        )
+
+
+def _across(sizes: list[int], across: list[CountLaws | None]) -> str:
+    """Say how the ideal span grows with the length at both sizes, and what a wider state does to it."""
+    if any(laws is None or laws.ideal_span is None for laws in across):
+        return f"no exact law verifies for the ideal span at T = {STEPS[0]}..{STEPS[-1]}"
+    powers = [laws.exponent("ideal_span") for laws in across if laws is not None]
+    spans = " and ".join(f"{p.text} at {size}" for p, size in zip(powers, sizes, strict=True))
+    said = f"across time the ideal span is {spans} (exact for T {STEPS[0]}..{STEPS[-1]})"
+    return f"{said}: a wider state adds none there" if all(p.value >= 1 for p in powers) else said

@@ -25,7 +25,7 @@ NEED_LAWS_OF_OPERATORS = ("work", "traffic_bytes", "kernel_span", "ideal_span")
 FEWEST = 8  # lengths that are counted whatever they cost
 SHORT_S, BOUNDARY_S = 2.5, 1.5  # seconds for short lengths, and for chunk boundaries
 ONE_S, ASKED_S = 5.0, 0.3  # seconds for one long trace, and for one that is asked for though no law needs it
-CHEAP_S = 0.5
+CHEAP_S = 0.5  # seconds that need no reason
 EXECUTED_LENGTHS = (1, 2, 3, 5, 8, 13, 16, 31, 64)
 SEEDS = (0, 1)
 COMPARED_AT = 8  # the length at which two algorithms of one layer are compared
@@ -142,9 +142,9 @@ def survey(
     except UntraceableError as error:
         return _executed(counter, mode, asked, lengths, str(error), start)
     notes = _count_lengths(counter, asked)
-    laws = _laws(counter, asked, over=False)
-    if any(law.over_length is None for law in laws.values()):
-        _while_cheap(counter, asked, BOUNDARIES, BOUNDARY_S)
+    # chunks show in the number of kernels: where that has a law, another length will seldom find what is missing
+    kernels = _law(counter, asked, _at_asked(counter, asked), "kernels", over=False)
+    _while_cheap(counter, asked, BOUNDARIES, BOUNDARY_S if kernels.over_length is None else CHEAP_S)
     for length in lengths:
         if _forecast(counter, asked, length) < ASKED_S:
             _try(counter, at_length(asked, length), ONE_S)

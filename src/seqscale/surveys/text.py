@@ -160,7 +160,8 @@ def _reach(found: Survey) -> list[str]:
     laws = [law.over_length for law in found.laws.values() if law.over_length is not None]
     if not laws:
         return []
-    shortest, longest = (f(law.reach("T")[i] for law in laws) for i, f in ((0, max), (1, min)))
+    shortest = max(law.reach("T")[0] for law in laws if law.since is None or all(each.since for each in laws))
+    longest = min(law.reach("T")[1] for law in laws)
     held_out = sorted(set.intersection(*({dims["T"] for dims in law.verified_at} for law in laws)))
     said = f"exact for T = {shortest:,}..{longest:,}; solved without, and found at, T = "
     said += ", ".join(f"{t:,}" for t in held_out[-4:])

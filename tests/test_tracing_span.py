@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from seqscale.layers.attention import Attention
+from seqscale.layers.gru import GRU
+from seqscale.layers.lstm import LSTM
 from seqscale.tracing.trace import trace
 
 sizes = settings(deadline=None, max_examples=8)
@@ -242,8 +245,53 @@ def test_every_recurrent_loop_has_a_kernel_span_linear_in_length(name):
 
 
 def test_a_trace_of_a_million_tokens_of_attention_takes_no_memory():
-    from seqscale.layers.attention import Attention
-
     found = counts(Attention(64), 1, 2**20, 64)
     assert found.kernel_span == 3  # into queries, keys and values; attention; out of the heads
     assert found.work > 2**40
+
+
+@sizes
+@given(b=st.integers(2, 3), t=st.integers(1, 16), d=small)
+def test_gru_by_its_equations(b, t, d):
+    layer = GRU(d, algorithm="reference")
+    forward, training = (counts(layer, b, t, d, mode) for mode in ("forward", "training"))
+    # two products with three biases each, and 11 steps of one number: gates 4, candidate 3, state 4
+    assert forward.work == b * t * (12 * d * d + 6 * d + 11 * d)
+    # zeros; product, sum, gate, times the state's part, sum, tanh, times 1 - z, sum; the stack
+    assert forward.kernel_span == 8 * t + 2
+    assert forward.ideal_span == t * (2 + log2(d) + 7) + 2
+    # the state before, its product (3), r, z, n and 1 - z
+    assert training.saved_bytes == 4 * 8 * b * t * d
+
+
+@sizes
+@given(b=st.integers(1, 3), t=st.integers(1, 16), d=small)
+def test_lstm_by_its_equations(b, t, d):
+    layer = LSTM(d, algorithm="reference")
+    forward, training = (counts(layer, b, t, d, mode) for mode in ("forward", "training"))
+    assert forward.work == b * t * (16 * d * d + 21 * d)
+    # zeros; product, sum, gate, times, sum of the cell, tanh, output; the stack
+    assert forward.kernel_span == 7 * t + 2
+    assert forward.ideal_span == t * (2 + log2(d) + 6) + 2
+    # state and cell before, four gates, and the tanh of the cell after
+    assert training.saved_bytes == 4 * 7 * b * t * d
+
+
+@sizes
+@given(b=st.integers(1, 3), t=small, d=small)
+def test_a_cumulative_sum_keeps_nothing(b, t, d):
+    assert counts(Call(lambda x: x.cumsum(1)), b, t, d, "training").saved_bytes == 0
+
+
+@sizes
+@given(b=st.integers(1, 3), t=st.integers(1, 40), heads=st.sampled_from([1, 2, 4]), e=st.integers(1, 8))
+def test_attention_by_its_equations(b, t, heads, e):
+    d = heads * e
+    forward, training = (counts(Attention(d, heads=heads), b, t, d, mode) for mode in ("forward", "training"))
+    pairs = b * heads * t * (t + 1) // 2
+    assert forward.work == 8 * b * t * d * d + pairs * (4 * e + 6)
+    assert forward.kernel_span == 3
+    core = (1 + log2(e)) + 1 + (2 * log2(t) + 3) + (1 + log2(t))
+    assert forward.ideal_span == 2 * (1 + log2(d)) + core
+    # queries, keys and values share one product; what the heads read, and one number for each head and token
+    assert training.saved_bytes == 4 * (3 * b * t * d + b * t * d + b * heads * t)

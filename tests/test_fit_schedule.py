@@ -4,8 +4,9 @@ import itertools
 import random
 
 import pytest
+from schedulers import brent, greedy, levels
 
-from seqscale.fit.processors import bounds, brent, greedy, levels
+from seqscale.fit.processors import bounds
 
 
 def random_graph(seed):

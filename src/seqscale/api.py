@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -311,6 +312,7 @@ def row_record(row: Row) -> dict[str, Any]:
         "outcome": row.outcome.kind.name,
         "reason": row.outcome.reason,
         "observations": [observation.record() for observation in row.observations.values()],
+        "document": None if row.document is None else json.loads(row.document),
     }
 
 

@@ -77,5 +77,7 @@ class ScheduleTrial(AbstractTrial):
 
 
 def written(kernels: Sequence[Kernel]) -> str:
-    """Return {"kernels": [[operator, work in flop, ideal depth in steps, [numbers of the kernels it waits for]]]}."""
-    return json.dumps({"kernels": [[k.name, k.work, k.depth, list(k.waits)] for k in kernels]}, separators=(",", ":"))
+    """Return the kernels as JSON, in order of execution, with the columns that say what each number is."""
+    columns = ["operator", "work [flop]", "depth [steps]", "waits for [kernel numbers]"]
+    rows = [[k.name, k.work, k.depth, list(k.waits)] for k in kernels]
+    return json.dumps({"columns": columns, "kernels": rows}, separators=(",", ":"))

@@ -12,7 +12,7 @@ so both have the same span.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,11 +142,3 @@ def _shows_all(tensor: Tensor, size: int) -> bool:
     return tensor.numel() * tensor.itemsize >= size and not any(
         stride == 0 and n > 1 for n, stride in zip(tensor.shape, tensor.stride(), strict=True)
     )
-
-
-def longest(kernels: Sequence[Kernel]) -> int:
-    """Return the ideal span of kernels, each of which waits for earlier ones only."""
-    ends: list[int] = []
-    for kernel in kernels:
-        ends.append(kernel.depth + max((ends[w] for w in kernel.waits), default=0))
-    return max(ends, default=0)

@@ -40,7 +40,7 @@ PROBES = {
         ),
         ProbeSpec(
             name="memory",
-            version=1,
+            version=2,
             modes=("forward", "training"),
             quantities=(
                 "predicted_peak_bytes",

@@ -83,13 +83,16 @@ class MemoryTrial(AbstractTrial):
         def call(x: Tensor) -> None:
             run(self._module, x.requires_grad_(training))
 
+        def fresh_peak() -> int:
+            for tensor in (self._x, *self._module.parameters()):
+                tensor.grad = None  # what an earlier call left is no part of the room that this one starts from
+            return meter(lambda: call(self._x))
+
         call(self._x.clone())  # loads the kernels' code, and the work space that they keep
-        for parameter in self._module.parameters():
-            parameter.grad = None
         meter = _cuda_peak if self._x.is_cuda else _cpu_peak
         try:
             # what lies beside the tensors in the heap only ever adds to a peak, by up to a MB: the smallest is kept
-            self._measured = min(meter(lambda: call(self._x)) for _ in range(CALLS))
+            self._measured = min(fresh_peak() for _ in range(CALLS))
         except OSError as error:
             self._note = f"measured peak is unsupported here: {error}; the prediction stands alone"
         self._bytes_per_node = _bytes_per_node() if training else 0.0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from seqscale.fit.basis import Growth
 from seqscale.fit.exact import exact_law, late_law
 
-LENGTHS = (2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 24, 31, 33, 64, 65, 100, 128, 521, 4096)
+LENGTHS = (2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 521, 4096)
 LOOP_LENGTHS = (2, 3, 4, 5, 7, 8, 9, 16, 17, 33, 65, 521)
 FRESH = (6, 10, 63, 66, 127, 129, 500, 1025, 1500, 2049)
 
@@ -91,7 +91,8 @@ def test_growth_is_ordered_and_told():
 
 
 GRID = [
-    dict(zip("BTd", each, strict=True)) for each in itertools.product((1, 2, 3), (2, 3, 5, 8, 12, 65), (16, 32, 64))
+    dict(zip("BTd", each, strict=True))
+    for each in itertools.product((1, 2, 3), (2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 65), (16, 32, 64))
 ]
 
 
@@ -154,14 +155,22 @@ def test_chunks_are_not_told_from_one_boundary(chunk):
     one = [t for t in range(2, 2 * chunk + 1) if t % 3]
     found = over_t(law, one)
     assert found is None or found.value(T=5 * chunk) == law(5 * chunk)
-    found = over_t(law, [*one, 3 * chunk + 1, 5 * chunk, 9 * chunk + 3])
+    assert over_t(law, [*one, 3 * chunk + 1, 5 * chunk, 9 * chunk + 3]) is None  # nobody looked beside a boundary
+    edges = [n * chunk + i for n in (1, 3, 5) for i in (-1, 0, 1)]
+    found = over_t(law, sorted({*one, *edges, 9 * chunk + 3}))
     assert found is not None
     assert found.text() == f"3*ceil(T/{chunk}) + 1"
 
 
 def test_a_chunk_whose_boundaries_were_not_seen_gives_none():
     assert over_t(lambda t: 3 * up(t, 256) + 1) is None
-    assert over_t(lambda t: 3 * up(t, 256) + 1, (*LENGTHS, 257, 600, 1025)) is not None
+    assert over_t(lambda t: 3 * up(t, 256) + 1, (*LENGTHS, 255, 256, 257, 511, 512, 513, 600, 1025)) is not None
+
+
+@pytest.mark.parametrize("chunk", [100, 200, 500, 510])
+def test_chunks_of_another_size_are_not_taken_for_a_power_of_two(chunk):
+    found = over_t(lambda t: 3 * up(t, chunk) + 1, (*LENGTHS, 255, 256, 257, 511, 512, 513, 1023, 1024, 1025))
+    assert found is None
 
 
 def test_the_shortest_lengths_may_be_left_out_and_the_law_says_so():

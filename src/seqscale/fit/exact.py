@@ -295,7 +295,7 @@ def _verified(monomials: Set, seen: _Samples, every: _Samples, *, rich: bool) ->
     held_out = [dims for dims in held if dims not in used]
     if rich and not (_new_steps(found, used, held_out) and _without_any_length(monomials, seen)):
         return None
-    if not (_more_values(found, held) and _products_seen(found, monomials, seen)):
+    if not (_more_values(found, held) and _products_seen(found, monomials, seen) and _boundaries_seen(found, held)):
         return None
     since = held[0]["T"] if len(held) < len(every.dims) else None
     holds_for = {name: (min(d[name] for d in held), max(d[name] for d in held)) for name in held[0]}
@@ -330,6 +330,19 @@ def _without_any_length(monomials: Set, seen: _Samples) -> bool:
     if len(parts) == 1 or not eliminate(columns, every, seen.residues)[0][0]:
         return True
     return all(eliminate(columns[:, rows], every, seen.residues[rows])[0][0] for rows in parts)
+
+
+def _boundaries_seen(found: Iterable[Monomial], held: Sequence[Mapping[str, int]]) -> bool:
+    """Whether at two boundaries of the chunk the lengths just before, at and after it were seen, or there is none.
+
+    Steps at 500 and 1000 look like steps at 512 and 1024 wherever nobody looks in between.
+    """
+    lengths = {dims.get("T", 0) for dims in held}
+    for chunk in {atom.chunk for m in found for atom, _ in m if atom.chunk}:
+        edges = [t for t in lengths if t % chunk == 0 and {t - 1, t + 1} <= lengths]
+        if len(edges) < HELD_OUT:
+            return False
+    return True
 
 
 def _more_values(found: Iterable[Monomial], seen: Sequence[Mapping[str, int]]) -> bool:

@@ -10,7 +10,32 @@ from seqscale.surveys.counting import Size, Subject
 # Short lengths on both sides of the powers of two, where trees grow by a level, and of 64, a common chunk.
 SHORT = (1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 24, 31, 33, 48, 64, 65)
 # Both sides of chunk boundaries up to 256; only where no law was found on the short ones and the held-out ones.
-BOUNDARIES = (96, 127, 128, 129, 160, 191, 192, 193, 255, 256, 257, 300, 383, 385, 448)
+BOUNDARIES = (
+    96,
+    127,
+    128,
+    129,
+    160,
+    191,
+    192,
+    193,
+    255,
+    256,
+    257,
+    300,
+    383,
+    385,
+    448,
+    511,
+    512,
+    513,
+    1023,
+    1024,
+    1025,
+    2047,
+    2048,
+    2049,
+)
 # Held out: primes above 512, then as long as time allows; where the number of kernels does not grow, up to 2^20.
 HELD_OUT = (521, 1031, 2053, 4099, 8209, 32771, 131101, 2**20)
 SHORT_HELD_OUT = (131, 257)  # where 521 costs too much
@@ -46,10 +71,12 @@ def _shapes(subject: Subject, asked: Size) -> list[tuple[int, int]]:
     if not subject.varies:
         return [(asked.width, asked.hidden)]
     d = asked.width
-    widths = (d // 4, d // 2, 3 * d // 4, d) if d % 16 == 0 else (d, 2 * d, 3 * d, 4 * d)
+    # ceil(log2 3d) and ceil(log2 d) + 2 part between 2^k and 2^k * 4/3: widths lie on both sides
+    eighths = (2, 4, 5, 6, 7, 8) if d % 32 == 0 else (8, 16, 20, 24, 28, 32) if d % 2 == 0 else (8, 16, 24, 32, 40)
+    widths = tuple(n * d // 8 for n in eighths)
     if asked.hidden == asked.width:
         return [(w, w) for w in widths]
-    return [(w, times * w) for w in widths for times in (2, 3, 4)]
+    return [(w, times * w) for w in widths for times in (2, 3)]
 
 
 def at_length(asked: Size, length: int) -> Size:

@@ -232,7 +232,7 @@ def _law(counter: Counter, asked: Size, counts: Mapping[int, Counts], quantity: 
     from_batch = 1
     if over and own is not None:
         samples = [(size.dims, getattr(c, quantity)) for size, c in counter.counts.items()]
-        over_sizes = exact_law([(d | {"B": 1}, v) for d, v in samples if d["B"] == asked.batch])
+        over_sizes = exact_law([(d, v) for d, v in samples if d["B"] == asked.batch])
         if over_sizes is not None:
             over_batches = extended(samples, over_sizes, "B")
         if over_sizes is not None and over_batches is None:

@@ -167,7 +167,14 @@ def _reach(found: Survey) -> list[str]:
     said += ", ".join(f"{t:,}" for t in held_out[-4:])
     if any(law.extrapolates(T=found.lengths[-1]) for law in laws):
         said += "; * extrapolated beyond"
-    return _wrapped(said, "  ")
+    lines = _wrapped(said, "  ")
+    wide = [law.over_batches or law.over_sizes for law in found.laws.values()]
+    for name in ("d", "h", "B"):
+        ranges = [law.holds_for[name] for law in wide if law is not None and name in law.holds_for]
+        if ranges and max(high for _, high in ranges) > min(low for low, _ in ranges):
+            low, high = max(low for low, _ in ranges), max(high for _, high in ranges)
+            lines += [f"  laws in {name}: found at sizes of {name} from {low} to {high}; beyond, extrapolated"]
+    return lines
 
 
 def _table(found: Survey) -> list[str]:

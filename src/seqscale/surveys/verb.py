@@ -95,18 +95,19 @@ def _named(
     spec: LayerSpec, algorithm: str, width: int, dtype: str, device: str, options: Mapping[str, Option]
 ) -> Subject:
     """Return a layer by name; its width can be varied, and its state's where it has an option for that."""
+    from seqscale.layers.base import whole
     from seqscale.layers.build import build
     from seqscale.surveys.counting import Subject
 
     widens = spec.widen == "hidden"
-    asked = options.get("hidden", width) if widens else width
+    asked = whole("hidden", options.get("hidden", width), at_least=1) if widens else width
 
     def make(width: int, hidden: int) -> nn.Module:
         wide = {"hidden": hidden} if widens else {}
         return build(spec.target, spec.family, width, {**options, **wide}, algorithm, dtype, device, 0).module
 
     return Subject(
-        name=spec.name, algorithm=algorithm, build=make, width=width, hidden=asked if isinstance(asked, int) else width,
+        name=spec.name, algorithm=algorithm, build=make, width=width, hidden=asked,
         varies=True, dtype=dtype, device=device,
     )  # fmt: skip
 

@@ -27,6 +27,7 @@ class Reason(enum.Enum):
     noise = "the interval straddles the bound"
     reach = "the lengths measured do not reach far enough"
     instrument = "the instrument failed its own check"
+    law = "no exact law verifies for the counts, and a curve through counts proves no growth"
     unanswerable = "the layer cannot run the cells that the claim needs"
 
     @property
@@ -37,6 +38,7 @@ class Reason(enum.Enum):
             Reason.noise: "run --until this claim, or close what else runs on the machine.",
             Reason.reach: "measure longer --lengths.",
             Reason.instrument: "the evidence names the check that failed.",
+            Reason.law: "other --lengths may show one; `seqscale trace` prints the counts.",
             Reason.unanswerable: "the cells' outcomes say why.",
         }[self]
 

@@ -19,7 +19,7 @@ from seqscale.verdicts.common import FEWEST_LENGTHS, degree, judgement, points_o
 # On both sides of powers of two, where trees grow a level, and of common chunk sizes; then the lengths held out: the
 # prime and the longest are never what a law is solved from. A length of 1 often takes a path of its own. Tracing a
 # Python loop costs up to 10 ms a step: fewer lengths, and one held out.
-LENGTHS = (2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 24, 31, 33, 64, 65, 100, 128, 521, 4096)
+LENGTHS = (2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 521, 3000, 4096)
 LOOP_LENGTHS = (2, 3, 4, 5, 7, 8, 9, 16, 17, 33, 64, 521)
 
 WHOLE = {"work", "ideal_span"}  # what a count lacks when one of its operators has no law

@@ -20,6 +20,9 @@ from seqscale.verdicts.counts import COUNTS, CountLaws, Exponent, count_laws, la
 SCHEDULED_LENGTH = 8  # of the sequence whose schedule the report draws
 
 
+NO_LAW = "no exact law verifies, and a curve through counts proves no growth"
+
+
 class AbstractSpan(AbstractClaim):
     """A claim on the spans of one algorithm."""
 
@@ -83,6 +86,8 @@ class SpanGrows(AbstractSpan):
     def decide(self, laws: CountLaws) -> tuple[Verdict, Reason | None, str, str]:
         """Support a power of 1 within delta."""
         p = laws.exponent("ideal_span")
+        if not p.exact:
+            return Verdict.undecided, Reason.law, "", f"; {NO_LAW}"
         verdict = Verdict[equivalence(p.low90, p.high90, p.low95, p.high95, 1.0, self.delta).name]
         why = ""
         if verdict is Verdict.contradicted:
@@ -111,10 +116,10 @@ class AttentionSpanFlat(AbstractSpan):
         law = laws.ideal_span
         growth = None if law is None else law.growth("T")
         headline = f"{_headline(ideal)}, {laws.exponent('kernels').text} kernels"
-        if number is Decision.contradicted:
+        if kernels.exact and number is Decision.contradicted:
             return Verdict.contradicted, None, headline, "; the number of kernels grows with the length"
-        if growth is None:
-            return Verdict.undecided, Reason.instrument, headline, "; no exact law tells a logarithm from a power"
+        if growth is None or not kernels.exact:
+            return Verdict.undecided, Reason.law, "", f"; {NO_LAW}"
         if growth.power or growth.log > 1:
             return Verdict.contradicted, None, headline, "; the ideal span grows faster than log T"
         if number is Decision.undecided:
@@ -147,7 +152,7 @@ class RecurrenceCannot(AbstractClaim):
         whole = {name: found for name, found in laws.items() if found is not None and found.uncounted is None}
         powers = {name: found.exponent("ideal_span") for name, found in whole.items()}
         spans = ", ".join(f"{name} {p.text}" for name, p in powers.items())
-        parallel = [name for name, p in powers.items() if p.high95 < 1 - self.delta]
+        parallel = [name for name, p in powers.items() if p.exact and p.high95 < 1 - self.delta]
         evidence = {name: evidence_of(found) for name, found in whole.items()}
         curves = tuple(found.curve("ideal_span") for found in whole.values())
         if parallel:
@@ -167,12 +172,12 @@ class RecurrenceCannot(AbstractClaim):
             undecided = undecided_for_counts(self, question, rows, found)
             if undecided is not None:
                 return undecided
-        unsure = [name for name, p in powers.items() if p.low95 < 1 - self.delta]
+        unsure = [name for name, p in powers.items() if not p.exact]
         if unsure:
             said = f"no exact law tells how the ideal span of {', '.join(unsure)} grows (ideal spans: {spans})"
             return judgement(
                 self, question, Verdict.undecided, said,
-                reason=Reason.instrument, evidence=evidence, curves=curves,
+                reason=Reason.law, evidence=evidence, curves=curves,
             )  # fmt: skip
         statement = (
             f"the ideal span grows at least in proportion to the length for every algorithm there is of it "

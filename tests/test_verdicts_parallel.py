@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from count_tables import CONTRADICTED, GONE, SUPPORTED, UNDECIDED, counts, linear, log2, rough, uncounted
-from test_verdicts import ask, judge
+from count_tables import CONTRADICTED, GONE, SUPPORTED, UNDECIDED, counts, linear, log2, rough, seen, uncounted
+from test_verdicts import OK, ask, judge
 
+from seqscale.fit.power import fit_power
 from seqscale.layers.catalogue import LAYERS
 from seqscale.records import LayerSpec, Outcome, OutcomeKind, Question, Row, Table
 from seqscale.units import format_value
 from seqscale.verdicts.base import Reason
 from seqscale.verdicts.catalogue import CLAIMS
+from seqscale.verdicts.common import points_of
 from seqscale.verdicts.counts import LENGTHS, LOOP_LENGTHS, count_laws, law_cells
+from seqscale.verdicts.memory import _close, _Laws
 from seqscale.verdicts.parallel import SCHEDULED_LENGTH
 
 # -- spans -----------------------------------------------------------------------------------------------------------
@@ -207,3 +210,13 @@ def test_a_layer_of_the_users_own_is_asked_too():
     assert not CLAIMS["parallel.span-grows"].applies(LAYERS["attention"])
     assert judge(question, counts()).verdict is SUPPORTED
     assert format_value("ideal_span", 12) in "12 steps"
+
+
+def test_a_fitted_law_of_saved_bytes_must_lie_close_to_every_count():
+    """Bytes that grow chunk by chunk are far off any curve: no verdict, unless the curve meets every count."""
+    question = ask("memory.bptt-linear")
+    cells = [c for c in CLAIMS[question.claim].requires(question) if c.probe == "memory"]
+    for step, close in ((1500, False), (1, True)):
+        rows = tuple(Row(c, OK, seen(saved_bytes=1000 * -(-c.length // step))) for c in cells)
+        own = fit_power(points_of(rows, "saved_bytes"))
+        assert _close(_Laws(batch=1, width=8, own=own, batches=None), rows) is close

@@ -22,7 +22,7 @@ from seqscale.engine.machine import this_machine, versions
 from seqscale.layers.attention import Attention
 from seqscale.layers.catalogue import LAYERS
 from seqscale.probes.catalogue import PROBES
-from seqscale.records import Outcome, OutcomeKind, Sample
+from seqscale.rows import Outcome, OutcomeKind, Sample
 from seqscale.store.store import Store
 from seqscale.studies.base import Request, blocks, questions
 from seqscale.studies.catalogue import FULL

@@ -19,9 +19,15 @@ from seqscale.records import Option
 
 OPTIONS: Mapping[str, tuple[Mapping[str, Option], ...]] = {
     "elman": ({}, {"hidden": 12}),
+    "elman-orthogonal": ({}, {"hidden": 12}),
     "gru": ({}, {"hidden": 12}),
     "lstm": ({}, {"hidden": 12}),
     "diagonal": ({}, {"hidden": 12}),
+    "lru": ({}, {"hidden": 12}),
+    "orthogonal": ({}, {"hidden": 12}),
+    "cyclic": ({}, {"hidden": 12}),
+    "linear-attention": ({}, {"heads": 2}),
+    "deltanet": ({}, {"heads": 2}),
     "attention": ({}, {"heads": 1}, {"heads": 2, "rotary": True}),
 }
 WIDTH = 8

@@ -6,7 +6,7 @@ import math
 
 from test_verdicts import OK
 
-from seqscale.records import Observation, Outcome, OutcomeKind, Row, Sample
+from seqscale.rows import Observation, Outcome, OutcomeKind, Row, Sample
 from seqscale.verdicts.base import Verdict
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Verdict.supported, Verdict.contradicted, Verdict.undecided

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from report_pages import ATTENTION, ELMAN, GRU, layer, page, scope
 
-from seqscale.records import Cell, LayerSpec, Observation, Outcome, OutcomeKind, Question, Row, Sample, Table
+from seqscale.records import Cell, LayerSpec, Question
 from seqscale.reporting.model import Page
+from seqscale.rows import Observation, Outcome, OutcomeKind, Row, Sample, Table
 from seqscale.verdicts.base import AbstractClaim, Judgement, Kind, Verdict
 from seqscale.verdicts.crossover import CrossoverOnProcessors
 from seqscale.verdicts.parallel import AttentionSpanFlat, SpanGrows

@@ -5,19 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from seqscale.records import (
-    Cell,
-    LayerSpec,
-    Observation,
-    Outcome,
-    OutcomeKind,
-    Question,
-    Row,
-    Sample,
-    Scope,
-    Table,
-)
+from seqscale.records import Cell, LayerSpec, Question, Scope
 from seqscale.reporting.model import Page
+from seqscale.rows import Observation, Outcome, OutcomeKind, Row, Sample, Table
 from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Kind, Reason, Verdict
 
 LENGTHS = (32, 64, 128, 256, 512, 1024, 2048, 4096)

@@ -11,7 +11,7 @@ from report_pages import page
 
 import seqscale
 from seqscale.engine.machine import this_machine, versions
-from seqscale.records import Table
+from seqscale.rows import Table
 from seqscale.store.store import Store
 
 ROOT = Path(__file__).parents[1]

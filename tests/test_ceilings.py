@@ -22,8 +22,9 @@ from seqscale.probes import ceiling
 from seqscale.probes.catalogue import MACHINE, PROBES
 from seqscale.probes.ceiling import CHAIN, GRAIN, LARGEST_STREAM, ROW, SMALLEST_STREAM, CeilingProbe, CeilingTrial
 from seqscale.probes.time import TimeProbe
-from seqscale.records import Block, Cell, Effort, Observation, Outcome, OutcomeKind, Question, Row, Sample, Table
+from seqscale.records import Block, Cell, Effort, Question
 from seqscale.request import resolve
+from seqscale.rows import Observation, Outcome, OutcomeKind, Row, Sample, Table
 from seqscale.store.store import Store
 from seqscale.studies.base import blocks
 from seqscale.studies.catalogue import QUICK

@@ -39,7 +39,7 @@ def seqscale(monkeypatch, capsys, tmp_path):
     ("words", "said"),
     [
         (["run", "quik"], "unknown study 'quik': did you mean quick?"),
-        (["run", "--layer", "gruu"], "unknown layer 'gruu': did you mean gru?"),
+        (["run", "--layer", "gruu"], "unknown layer 'gruu': did you mean gru or lru?"),
         (["run", "--layer", "gru", "--layer", "gru"], "named twice"),
         (["run", "--layer", "gru/fused"], "unknown algorithm of gru 'fused'"),
         (["run", "--layer", "none.py:A"], "cannot read 'none.py'"),

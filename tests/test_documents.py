@@ -26,8 +26,9 @@ from seqscale.messages import (
     encode_event,
 )
 from seqscale.probes import execute
-from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
-from seqscale.records import Block, Effort, Outcome, OutcomeKind, Row, Sample
+from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading, silent
+from seqscale.records import Block, Effort
+from seqscale.rows import Outcome, OutcomeKind, Row, Sample
 from seqscale.store.store import Store
 
 V1 = Path(__file__).parent / "data" / "store_v1.db"
@@ -132,7 +133,7 @@ class Probe(AbstractProbe):
     def preload(self):
         pass
 
-    def prepare(self, cell):
+    def prepare(self, cell, tell=silent):
         return Trial(self.text)
 
 

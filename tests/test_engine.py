@@ -10,7 +10,8 @@ from seqscale.engine.local import BudgetSpent, LocalEngine
 from seqscale.engine.machine import this_machine, versions
 from seqscale.layers.catalogue import find
 from seqscale.probes.catalogue import PROBES
-from seqscale.records import Block, Cell, Effort, OutcomeKind, Sample
+from seqscale.records import Block, Cell, Effort
+from seqscale.rows import OutcomeKind, Sample
 from seqscale.store.store import Store
 
 OWN = Path(__file__).parent / "own" / "layers.py"

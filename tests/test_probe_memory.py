@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from test_worker import Laboratory, Measured, cell, of, outcomes
 
-from seqscale.records import OutcomeKind
+from seqscale.rows import OutcomeKind
 
 MIB = 2**20
 

@@ -22,6 +22,7 @@ from seqscale.messages import (
     Ready,
     RoundDone,
     Started,
+    Told,
     Written,
     decode_event,
     decode_request,
@@ -29,7 +30,8 @@ from seqscale.messages import (
     encode_request,
 )
 from seqscale.probes.plan import Forecast, over_budget, rounds_of_launch, settled, twins_of
-from seqscale.records import Block, Cell, Effort, Outcome, OutcomeKind, Sample
+from seqscale.records import Block, Cell, Effort
+from seqscale.rows import Outcome, OutcomeKind, Sample
 
 
 def cell(length=8, **fields):
@@ -94,6 +96,7 @@ EVENTS = (
     Begin(cell="c", round=None),
     Begin(cell="c", round=0),
     Measured(cell="c", quantity="time", sample=Sample(value=1.5, launch=1, round=2, lane=1, cpu_s=1.0)),
+    Told(cell="c", text="step 3 of 9"),
     Written(cell="c", text="two\nlines"),
     RoundDone(round=3),
     CellDone(cell="c", outcome=Outcome(kind=OutcomeKind.ok)),

@@ -39,7 +39,8 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(e => {
 # Figures without a mark: Vega writes each mark as a path inside a group of class mark-*.
 UNDRAWN = """() => [...document.querySelectorAll('.chart')].filter(e => {
   const box = e.getBoundingClientRect();
-  return box.width < 100 || box.height < 100 || e.querySelectorAll('svg .mark-symbol path').length === 0;
+  const marks = e.querySelectorAll('svg :is(.mark-symbol, .mark-rect) path');
+  return box.width < 100 || box.height < 100 || marks.length === 0;
 }).map(e => e.dataset.figure + ' ' + e.dataset.part)"""
 ALL_DRAWN = "() => [...document.querySelectorAll('.chart')].every(e => e.dataset.drawn === 'yes')"
 

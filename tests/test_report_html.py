@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 import pytest
 from report_pages import ATTENTION, CLAIMS, ELMAN, GRU, broken, layer, page
 
-from seqscale.records import OutcomeKind, Row, Table
-from seqscale.reporting.charts import figures, ticks
+from seqscale.reporting.charts import figures
 from seqscale.reporting.html import flat, report
 from seqscale.reporting.model import Page
+from seqscale.rows import OutcomeKind, Row, Table
 from seqscale.verdicts.base import Curve, CurvePoint
 
 LOADS = ("src", "href", "srcset", "data", "poster", "action", "background", "xlink:href")
@@ -196,16 +196,6 @@ def test_lines_that_coincide_are_named() -> None:
     made = page(layers=(GRU, ELMAN, ATTENTION), claims={"memory.decode-state": CLAIMS["memory.decode-state"]})
     ((figure,),) = figures(made).values()
     assert figure.note == "Lines that coincide: gru/library, elman/library; gru/reference, elman/reference."
-
-
-@pytest.mark.parametrize("low", [1.0, 3.7e-6, 9.9e8])
-@pytest.mark.parametrize("span", [1.0, 1.01, 1.7, 9.0, 80.0, 3e4, 1e9])
-def test_ticks_are_few_round_and_inside(low: float, span: float) -> None:
-    found = ticks(low, low * span)
-    assert len(found) <= 8
-    assert all(low / 1.2 <= tick <= low * span * 1.2 for tick in found)
-    assert all(float(f"{tick:.1e}") == tick for tick in found)  # two digits at most
-    assert len(found) >= 2
 
 
 def test_evidence_is_flat_and_keeps_units() -> None:

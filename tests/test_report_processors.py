@@ -14,7 +14,6 @@ from report_pages import ATTENTION, GRU, page
 
 from seqscale.kata.constants import KataConstants
 from seqscale.kata.sections import parallel
-from seqscale.records import Observation, Row, Sample, Table
 from seqscale.reporting.export import export
 from seqscale.reporting.html import report
 from seqscale.reporting.laws import law_figures
@@ -22,6 +21,7 @@ from seqscale.reporting.model import Page
 from seqscale.reporting.parallel import CROSSOVER, DEFAULT, LARGEST, attention_of, counted, grid, kata_rows, schedules
 from seqscale.reporting.processors import KINDS, kind, section
 from seqscale.reporting.roofline import roofline_figures, rooflines
+from seqscale.rows import Observation, Row, Sample, Table
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_examples import QUESTION, a_cell
 
-from seqscale.records import Observation, Outcome, OutcomeKind, Row, Sample, Table
+from seqscale.rows import Observation, Outcome, OutcomeKind, Row, Sample, Table
 from seqscale.store.store import GateRecord, Store
 from seqscale.units import QUANTITIES
 
@@ -29,14 +29,15 @@ _cells = st.builds(
     machine=st.text(),
     mode=st.sampled_from(["forward", "training", "decode"]),
     options=_options.map(lambda options: tuple(sorted(options.items()))),
+    conditions=_options.map(lambda conditions: tuple(sorted(conditions.items()))),
 )
 
 
 @st.composite
 def _samples(draw):
     name = draw(st.sampled_from(sorted(QUANTITIES)))
-    low = max(QUANTITIES[name].low, -1e15)
-    value = draw(st.integers(int(low), 2**53) if QUANTITIES[name].whole else st.floats(low, 1e300))
+    low, high = max(QUANTITIES[name].low, -1e15), min(QUANTITIES[name].high, 1e300)
+    value = draw(st.integers(int(low), 2**53) if QUANTITIES[name].whole else st.floats(low, high))
     seconds = st.none() | st.floats(0, 1e9)
     sample = Sample(
         value=value,

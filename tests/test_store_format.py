@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seqscale.errors import StoreError
-from seqscale.records import Outcome, OutcomeKind
+from seqscale.rows import Outcome, OutcomeKind
 from seqscale.store import migrations
 from seqscale.store.migrations import APPLICATION_ID, MIGRATIONS, Migration
 from seqscale.store.store import GateRecord, Store
@@ -32,6 +32,7 @@ def _assert_is_v1(store):
     ((study, question),) = store.questions()
     assert (study, question.claim, question.layer.name) == ("quick", "time.linear-forward", "gru")
     assert question.scope.lengths == (64, 128, 256)
+    assert (question.scope.extent, question.layer.fastest, measured.cell.conditions) == ("quick", None, ())
     (run,) = store.runs()
     assert (run.version, run.machine["cores"], run.measured_s) == ("0.1.0", 2, 3.0)
     assert store.gate("gru/library d=64") == GateRecord(passed=True, report={"causal": "bit-equal"})
@@ -55,8 +56,18 @@ def test_the_first_format_is_continued_for_ever(tmp_path):
         assert store.finished()[cell.id].kind is OutcomeKind.ok
 
 
+def test_what_an_older_store_was_asked_is_not_asked_twice(tmp_path):
+    path = Path(shutil.copy(V1, tmp_path))
+    with Store.writer(path) as store:
+        (asked,) = store.questions()
+        store.add_questions("quick", [asked[1]])
+        store.add_cells(row.cell for row in store.table())
+        assert len(store.questions()) == 1
+        assert len(store.table()) == 3
+
+
 # What released files contain: to change the format, append a migration; this list grows with it.
-RELEASED = ["0001-first", "0002-documents"]
+RELEASED = ["0001-first", "0002-documents", "0003-conditions"]
 
 
 def test_migrations_are_only_appended():

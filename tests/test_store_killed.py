@@ -18,7 +18,7 @@ CELLS = [a_cell(length=length) for length in range(1, 21)]
 # Commits rounds for ever, each of one sample per cell, and says so after each: an acknowledged round.
 WRITER = """
 import sys
-from seqscale.records import Sample
+from seqscale.rows import Sample
 from seqscale.store.store import Store
 from test_store_killed import CELLS
 

@@ -15,7 +15,7 @@ import pytest
 from store_examples import a_cell
 
 from seqscale.errors import StoreError
-from seqscale.records import Sample
+from seqscale.rows import Sample
 from seqscale.store.store import Store
 
 CELLS = [a_cell(length=length) for length in range(1, 201)]

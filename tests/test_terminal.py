@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from information_pages import FAILED_CHECK, information_page
+from processor_pages import processors_page
 from report_pages import (
     ATTENTION,
     CLAIMS,
@@ -23,10 +28,12 @@ from report_pages import (
     value_of,
 )
 
-from seqscale.records import Observation, Outcome, OutcomeKind, Question, Row, Sample, Table
+from seqscale.probes.information import CHECKS
+from seqscale.records import Question
 from seqscale.reporting.compare import Ratio, Rivalry, rivalries
-from seqscale.reporting.model import Page
+from seqscale.reporting.model import Page, lengths_text
 from seqscale.reporting.terminal import COLUMNS, WIDTH, claims_text, first_screen, status_text
+from seqscale.rows import Observation, Outcome, OutcomeKind, Row, Sample, Table
 from seqscale.verdicts.base import Judgement, Reason, Verdict
 from seqscale.verdicts.catalogue import CLAIMS as REGISTERED
 
@@ -62,9 +69,9 @@ def test_the_first_screen_of_a_small_study_reads_like_this() -> None:
 seqscale quick - 2 CPU threads - float32 - width 64 - batch 1 - T 32..4096 - 2 m 11 s
 cells: 26 ok. Verdicts hold for this scope.
 
-THE KATA SAYS                        HOLDS               FAILS               UNDECIDED
-1 Steps must wait for each other     2 of 4              2 of 4              0 of 4
-  time.linear-forward                gru                 attention           -
+THE KATA SAYS                                HOLDS             FAILS             UNDECIDED
+1 Steps must wait for each other             2 of 4            2 of 4            0 of 4
+  time.linear-forward                        gru               attention         -
       gru/library T^1.00 [0.98, 1.02]; attention/library T^2.00 [0.98, 1.02]
 
 FASTER FORWARD, measured: attention/library against
@@ -73,7 +80,7 @@ gru/library        attention 10.8x [10.4, 11]   attention 1.23x [1.2, 1.32]  non
   how many times faster, with its 95 % interval; a tie: it includes 1, or under the noise floor
 
 2 supported, 2 contradicted, 0 undecided
-a bare name stands for every algorithm judged: gru, attention: library, reference
+a bare name stands for every algorithm of the layer that was judged
 Your own layer:  seqscale run --layer mine.py:MyLayer
 Report:          r.html
 Every claim:     seqscale claims s.db
@@ -108,7 +115,14 @@ def test_only_takeaways_with_claims_are_shown() -> None:
 
 
 def test_the_command_that_decides_says_what_it_costs() -> None:
-    assert "Decide time.linear-training (about 3 m 10 s):  seqscale run --until time.linear-training" in screen(page())
+    assert "Decide in about 3 m 10 s:  seqscale run --until time.linear-training" in screen(page())
+
+
+def test_of_many_commands_the_cheapest_are_named_and_the_others_counted() -> None:
+    costs = {f"claim.number-{n}": 100.0 - n for n in range(5)}
+    lines = [line for line in screen(page(costs=costs)).splitlines() if "--until" in line or "likewise" in line]
+    assert [line.rpartition(" ")[2] for line in lines[:-1]] == [f"claim.number-{n}" for n in (4, 3, 2)]
+    assert "and 2 more claims likewise" in lines[-1]
 
 
 def test_nothing_left_to_decide_offers_no_command() -> None:
@@ -129,30 +143,91 @@ undecided = st.tuples(st.just(Verdict.undecided), st.sampled_from(list(Reason)))
 verdicts = st.one_of(decided, undecided)
 
 
+Judged = dict[tuple[str, str, str], tuple[Verdict, Reason | None]]
+
+
+def cells_of(text: str, claim: str) -> list[str]:
+    """What stands in the three columns beside a claim, its lines put together."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.split()[:1] == [claim] and line.startswith("  "))
+    end = start + 1
+    while lines[end].startswith(" " * COLUMNS[0]):
+        end += 1
+    edges = [sum(COLUMNS[:k]) for k in range(1, len(COLUMNS) + 1)]
+    return [" ".join(" ".join(line[a:b] for line in lines[start:end]).split()) for a, b in pairwise(edges)]
+
+
+def named_in(text: str, among: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The (layer, algorithm) pairs that a list of names stands for; a bare name stands for all its algorithms."""
+    words = [word.rstrip(";") for word in text.split() if not word.endswith(":")]
+    return {(n, a) for word in words for n, a in among if word in (n, f"{n}/{a}")}
+
+
 @given(st.dictionaries(st.tuples(st.sampled_from(sorted(CLAIMS)), names, st.sampled_from("abc")), verdicts, min_size=1))
-@settings(deadline=None, max_examples=60)
-def test_every_judgement_is_listed_once_under_its_own_verdict(
-    found: dict[tuple[str, str, str], tuple[Verdict, Reason | None]],
-) -> None:
+@settings(deadline=None, max_examples=100)
+def test_every_cell_of_the_table_says_what_was_judged(found: Judged) -> None:
     text = screen(page_of([(*key, *verdict, "T^1.00 [0.9, 1.1]") for key, verdict in found.items()]))
+    first: dict[int, str] = {}
+    for claim, *_ in found:
+        first.setdefault(CLAIMS[claim].takeaway, claim)
     for claim in {claim for claim, _, _ in found}:
-        lines = text.splitlines()
-        start = next(i for i, line in enumerate(lines) if line.split()[:1] == [claim] and line.startswith("  "))
-        end = start + 1
-        while lines[end].startswith(" " * COLUMNS[0]):
-            end += 1
-        listed: list[tuple[str, str, Verdict]] = []
-        left = COLUMNS[0]
-        for verdict, width in zip(Verdict, COLUMNS[1:], strict=True):
-            for word in " ".join(line[left : left + width] for line in lines[start:end]).split():
-                name, _, algorithm = word.rstrip(";").partition("/")
-                if word.rstrip(";").endswith(":") or name == "-":
-                    continue
-                every = [a for c, n, a in found if (c, n) == (claim, name)]
-                listed += [(name, a, verdict) for a in ([algorithm] if algorithm else every)]
-            left += width
-        expected = [(n, a, verdict) for (c, n, a), (verdict, _) in found.items() if c == claim]
-        assert sorted(map(str, listed)) == sorted(map(str, expected))
+        among = {(n, a) for c, n, a in found if c == claim}
+        for verdict, said in zip(Verdict, cells_of(text, claim), strict=True):
+            true = {(n, a) for (c, n, a), (v, _) in found.items() if c == claim and v is verdict}
+            counts = [int(n) for n in re.findall(r"(\d+) [a-z]+", said)]
+            if claim in first.values():
+                assert (said == "-" and not true) or named_in(said, among) == true
+            elif said == "-":
+                assert not true
+            elif said.startswith("all but "):
+                assert among - named_in(said.removeprefix("all but "), among) == true
+            elif match := re.fullmatch(r"all (\d+)|(\d+) of (\d+)", said):
+                every, some, of = match.groups()
+                assert len(true) == int(every or some) and len(among) == int(every or of)
+            elif counts:
+                assert sum(counts) == len(true)
+                reasons = Counter(r.name for (c, *_), (v, r) in found.items() if c == claim and v is verdict and r)
+                assert said == ", ".join(f"{reasons[r.name]} {r.name}" for r in Reason if r.name in reasons)
+            else:
+                assert named_in(said, among) == true
+
+
+def test_only_the_first_claim_of_a_takeaway_has_its_numbers() -> None:
+    claim, with_numbers = "", []
+    for line in screen(page()).splitlines():
+        claim = line.split()[0] if line.startswith("  ") and line[2:3].isalpha() else claim
+        with_numbers += [claim] if line.startswith(" " * 6) and "T^" in line else []
+    assert with_numbers == ["time.linear-forward", "memory.bptt-linear", "memory.attention-training"]
+
+
+def test_many_claims_of_many_layers_fit_one_screen() -> None:
+    text = screen(information_page(beside=processors_page()))
+    assert len(text.splitlines()) <= 60
+    assert all(len(line) <= WIDTH for line in text.splitlines())
+
+
+def test_instruments_have_one_line_and_are_no_layer() -> None:
+    lines = screen(information_page(claims=("information.first-token-fades", "instrument.known-values"))).splitlines()
+    said = f"instruments: 10 of 11 checks passed; not: {FAILED_CHECK} (1.8 times what is allowed)."
+    assert [line for line in lines if "instrument" in line] == [said]
+    assert "11 of 11" not in "".join(lines) and any("of 11" in line for line in lines)
+
+
+def test_a_study_of_instruments_alone_lists_every_check() -> None:
+    text = screen(information_page(claims=("instrument.known-values",)))
+    listed = [line.split() for line in text.splitlines() if line.startswith("  ")]
+    assert [(line[0], line[2]) for line in listed] == [
+        (name, "FAILED" if name == FAILED_CHECK else "passed") for name in CHECKS
+    ]
+    assert "0 supported" not in text
+
+
+def test_a_check_that_was_not_measured_is_not_passed() -> None:
+    found = information_page(claims=("information.first-token-fades", "instrument.known-values"))
+    rows = [Row(row.cell, None) if row.cell.algorithm == "lyapunov" else row for row in found.table]
+    assert "instruments: 9 of 11 checks passed; not: lyapunov (left), training" in screen(
+        dataclasses.replace(found, table=Table(rows))
+    )
 
 
 @given(st.lists(st.tuples(st.text(max_size=90), verdicts, st.text(max_size=60)), min_size=1, max_size=6))
@@ -244,11 +319,30 @@ def test_claims_text_has_registration_and_verdicts() -> None:
     for judgement in found.judgements:
         reason = f" ({judgement.reason.name}: {judgement.reason.value}" if judgement.reason else ""
         lengths, width = judgement.scope["lengths"], judgement.scope["width"]
-        where = f"(T {lengths[0]}..{lengths[-1]}, d={width}, batch {judgement.scope['batch']})"
+        where = f"(T {lengths_text(lengths)}, d={width}, batch {judgement.scope['batch']})"
         line = f"- {judgement.layer}/{judgement.algorithm} {where}: {judgement.verdict.name}{reason}"
         assert line in text.replace("\n    ", " ")
     for claim in found.claims.values():
         assert claim.sentence in text
+
+
+def test_claims_of_instruments_have_no_lengths() -> None:
+    found = information_page(claims=("instrument.known-values",))
+    text = claims_text(found.judgements, found.claims)
+    assert text.count("  - instrument/") == len(CHECKS)
+    assert "(T " not in text
+
+
+def test_cells_that_failed_are_told_apart_by_the_conditions_that_differ() -> None:
+    found = information_page(claims=("retrieval.recurrence-cannot", "retrieval.early-degrades"))
+    rows = [
+        broken(row.cell, OutcomeKind.failed, "the state is not finite") if row.cell.layer == "gru" else row
+        for row in found.table
+    ]
+    text = status_text(Table(rows))
+    for pairs in (4, 16):
+        assert f"gru/library recall forward pairs={pairs} T={2 * pairs} (1 cell): failed, the state is not" in text
+    assert "symbols=" not in text and "steps=" not in text
 
 
 def test_status_names_what_is_left_and_the_cure_of_what_failed() -> None:

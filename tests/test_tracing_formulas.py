@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from seqscale.layers.linear import orthogonal
+from seqscale.layers.linear_attention import CHUNK, LinearAttention
 from seqscale.tracing.trace import trace
 
 sizes = settings(deadline=None, max_examples=8)
@@ -107,3 +109,67 @@ def test_a_write_in_place_is_the_same_work_in_less_memory():
 
 def test_nodes_of_a_chain():
     assert counts(nn.Sequential(nn.Tanh(), nn.Tanh()), 1, 3, 2, "training").graph_nodes == 3  # and x's accumulator
+
+
+def substitution(x):
+    """Solve X Y = X for a lower triangular X (b, n, n), one unknown after the other."""
+    lower, rest, unknowns = x.tril(), x, []
+    for i in range(x.shape[1]):
+        unknowns.append(rest[:, :1] / lower[:, i : i + 1, i : i + 1])
+        rest = rest[:, 1:] - lower[:, i + 1 :, i : i + 1] * unknowns[-1]
+    return torch.cat(unknowns, dim=1)
+
+
+class Call(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+@sizes
+@given(b=st.integers(1, 3), n=st.integers(1, 12))
+def test_a_triangular_solve_is_the_loop_of_its_substitution(b, n):
+    solve, loop = (
+        counts(Call(function), b, n, n, "forward")
+        for function in (lambda x: torch.linalg.solve_triangular(x.tril(), x, upper=False), substitution)
+    )
+    assert solve.work == loop.work == b * n**3
+    # the copy of the triangle; then a division, and for the next unknown a product and a difference; joined in the end
+    assert solve.ideal_span == 1 + 3 * n - 2
+    assert 0 <= loop.ideal_span - solve.ideal_span <= 3
+
+
+@sizes
+@given(b=st.integers(1, 3), t=st.integers(2, 24), d=small, more=st.integers(0, 8))
+def test_a_linear_recurrence_by_its_equations(b, t, d, more):
+    h = d + more
+    loop, scan = (orthogonal(d, algorithm=algorithm, hidden=h) for algorithm in ("reference", "scan"))
+    assert counts(loop, b, t, d, "forward").work == b * t * (2 * h * d + 2 * h * h + h)
+    # each round adds at all positions but the first; between rounds W is squared
+    rounds = (t - 1).bit_length()
+    met = sum(t - 2**level for level in range(rounds))
+    start = b * (2 * h * h + h)
+    products = 2 * b * t * h * d + b * met * (2 * h * h + h) + (rounds - 1) * 2 * h**3
+    assert counts(scan, b, t, d, "forward").work == start + products
+    # of the states before and after, one copy
+    assert counts(scan, b, t, d, "training").saved_bytes == 4 * b * h * (t + 1)
+
+
+@sizes
+@given(b=st.integers(1, 3), t=st.integers(2, 80), heads=st.sampled_from([1, 2, 4]), e=st.integers(1, 8))
+def test_linear_attention_by_its_equations(b, t, heads, e):
+    d = heads * e
+    loop, chunked = (
+        counts(LinearAttention(d, algorithm=algorithm, heads=heads), b, t, d, "forward").work
+        for algorithm in ("reference", "chunked")
+    )
+    outside = b * t * (8 * d * d + d)  # the projections, and the scale of the keys
+    assert loop == outside + b * t * heads * 4 * e * e
+    n = -(-t // CHUNK)
+    inside = 4 * CHUNK * CHUNK * e + 4 * CHUNK * e * e + CHUNK * e  # two products of tokens, two with states, their sum
+    assert chunked == outside + b * heads * n * (inside + 2 * e * e)  # and the running sum of states with the first

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from seqscale.layers.attention import Attention
 from seqscale.layers.gru import GRU
+from seqscale.layers.linear_attention import CHUNK
 from seqscale.layers.lstm import LSTM
 from seqscale.tracing.trace import trace
 
@@ -237,11 +238,31 @@ def test_complex_numbers_and_their_parts_share_elements():
     assert counts(Call(parts), 1, 4, 6).kernel_span == 4  # clone, product, copy, square
 
 
-@pytest.mark.parametrize("name", ["elman", "gru", "lstm"])
+@pytest.mark.parametrize(
+    "name", ["elman", "elman-orthogonal", "gru", "lstm", "lru", "orthogonal", "cyclic", "linear-attention", "deltanet"]
+)
 def test_every_recurrent_loop_has_a_kernel_span_linear_in_length(name):
     for implementation in (i for i in IMPLEMENTATIONS if i.layer == name and i.algorithm == "reference"):
         spans = [counts(implementation.build(dtype="float32"), 1, t, 8).kernel_span for t in (5, 10, 20)]
         assert spans[2] - spans[1] == 2 * (spans[1] - spans[0]) > 0
+
+
+@pytest.mark.parametrize("implementation", [i for i in IMPLEMENTATIONS if i.algorithm == "scan"], ids=str)
+def test_a_scan_takes_as_many_kernels_more_each_time_the_length_doubles(implementation):
+    layer = implementation.build(dtype="float32")
+    spans = [counts(layer, 1, t, 8).kernel_span for t in (16, 32, 64, 1024)]
+    assert spans[1] - spans[0] == spans[2] - spans[1] > 0
+    assert spans[3] - spans[2] == 4 * (spans[1] - spans[0])
+
+
+def test_chunks_wait_for_each_other_in_deltanet_and_not_in_linear_attention():
+    def spans(name):
+        layer = next(i for i in IMPLEMENTATIONS if (i.layer, i.algorithm) == (name, "chunked")).build(dtype="float32")
+        return [counts(layer, 1, CHUNK * n, 8).kernel_span for n in (4, 8, 16)]
+
+    first, second, third = spans("deltanet")
+    assert third - second == 2 * (second - first) > 0
+    assert len(set(spans("linear-attention"))) == 1
 
 
 def test_a_trace_of_a_million_tokens_of_attention_takes_no_memory():

@@ -10,7 +10,7 @@ from count_tables import CONTRADICTED, GONE, SUPPORTED, UNDECIDED, counts, linea
 from test_verdicts import ask, judge
 from test_verdicts_idle import machine
 
-from seqscale.records import Row
+from seqscale.rows import Row
 from seqscale.verdicts.base import Reason
 
 ATTENTION = counts(ideal=lambda t: 3 * log2(t) + 24, work=lambda t: 4 * t * (35 * t + 256))

@@ -11,7 +11,7 @@ from count_tables import CONTRADICTED, GONE, SUPPORTED, UNDECIDED, seen
 from test_verdicts import OK, ask, judge
 
 from seqscale.ceilings import ceiling_cells
-from seqscale.records import Observation, Row, Sample
+from seqscale.rows import Observation, Row, Sample
 from seqscale.verdicts.base import Reason
 from seqscale.verdicts.catalogue import CLAIMS
 from seqscale.verdicts.idle import BATCHES, LENGTH

@@ -8,7 +8,8 @@ from test_verdicts import OK, ask, judge
 
 from seqscale.fit.power import fit_power
 from seqscale.layers.catalogue import LAYERS
-from seqscale.records import LayerSpec, Outcome, OutcomeKind, Question, Row, Table
+from seqscale.records import LayerSpec, Question
+from seqscale.rows import Outcome, OutcomeKind, Row, Table
 from seqscale.units import format_value
 from seqscale.verdicts.base import Reason
 from seqscale.verdicts.catalogue import CLAIMS

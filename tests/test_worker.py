@@ -29,7 +29,8 @@ from seqscale.messages import (
     decode_event,
     encode_request,
 )
-from seqscale.records import Block, Cell, Effort, OutcomeKind
+from seqscale.records import Block, Cell, Effort
+from seqscale.rows import OutcomeKind
 
 OWN = Path(__file__).parent / "own" / "layers.py"
 EFFORT = Effort(min_rounds=3, max_rounds=3, cell_s=30.0)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqscale.errors import UsageError
-from seqscale.records import MACHINE_NAME, Block, Cell, Effort, Option, Question, Row, Table
-from seqscale.units import format_value, quantity
+from seqscale.records import Block, Cell, Effort, Option, Question
+from seqscale.rows import Row, Table
+from seqscale.units import format_value
 
 if TYPE_CHECKING:  # imported where they are used, so that importing seqscale stays instant
     from seqscale.engine.local import Progress
-    from seqscale.probes.catalogue import ProbeSpec
     from seqscale.reporting.model import Page
     from seqscale.store.store import Store
-    from seqscale.verdicts.base import AbstractClaim, Judgement
+    from seqscale.verdicts.base import Judgement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +128,8 @@ def run(
     if until:
         chosen = replace(chosen, efforts={probe: base.harder(effort) for probe, effort in chosen.efforts.items()})
     asked = base.questions(chosen, request)
+    if not asked:
+        raise UsageError(f"study {study} asks nothing of these layers by these claims; `seqscale list claims` has all.")
     blocks = base.blocks(chosen, asked, CLAIMS)
     store, report = Path(store), Path(report)
     _check_report(report)
@@ -178,6 +180,7 @@ def measure(
     threads: int = 1,
     seed: int = 0,
     options: tuple[tuple[str, Option], ...] = (),
+    conditions: tuple[tuple[str, Option], ...] = (),
 ) -> Row:
     """Measure one cell now, gate included, and return its outcome and observations; nothing is stored.
 
@@ -185,6 +188,7 @@ def measure(
         probe: name of a probe. layer: as in `run`.
         mode: forward, training or decode; None: the probe's first.
         length: tokens; for decode the context that the timed step follows.
+        conditions: what the probe fixes (`seqscale list probes`); those not given have their defaults.
 
     Raises:
         UsageError: a name or number that cannot be.
@@ -195,8 +199,9 @@ def measure(
     from seqscale.store.store import Store
 
     spec = probes.find(probe)
-    if spec.subject == "machine":
-        raise UsageError(f"probe {probe} measures the machine, not a layer: `seqscale machine` asks it.")
+    if spec.subject != "layer":
+        cure = "seqscale machine" if spec.subject == "machine" else "seqscale run calibration"
+        raise UsageError(f"probe {probe} measures the {spec.subject}, not a layer: `{cure}` asks it.")
     mode = mode or spec.modes[0]
     if mode not in spec.modes:
         raise UsageError(f"--mode {mode}: probe {probe} measures {', '.join(spec.modes)}.")
@@ -210,6 +215,7 @@ def measure(
         options=options, algorithm=request.algorithms.get(only.name, only.algorithms)[0], mode=mode,
         length=length, width=width, batch=batch, dtype=dtype, device=device, threads=threads, seed=seed,
         launcher="fork" if device == "cpu" else "fresh", machine=request.machine, torch=request.torch,
+        conditions=spec.settle(dict(conditions), length, request.width or width),
     )  # fmt: skip
     effort = Effort(min_rounds=9, max_rounds=30, cell_s=600.0, call_s=300.0)
     with tempfile.TemporaryDirectory() as folder, Store.writer(Path(folder) / "measure.db") as kept:
@@ -257,51 +263,6 @@ def export(store: str | Path = "seqscale.db", out: str | Path = "seqscale-export
         return tuple(write(page, Path(out)))
     except OSError as error:
         raise UsageError(f"{out}: cannot be filled ({error.strerror}); name a folder that can be made.") from error
-
-
-def list(what: str) -> tuple[Mapping[str, str], ...]:
-    """Return name and sentence of all layers, algorithms, probes, claims or studies."""
-    from seqscale.errors import UnknownNameError
-    from seqscale.layers.catalogue import LAYERS
-    from seqscale.probes.catalogue import PROBES
-    from seqscale.studies.catalogue import STUDIES
-    from seqscale.verdicts.catalogue import CLAIMS
-
-    found: dict[str, Iterable[tuple[str, str]]] = {
-        "layers": ((layer.name, layer.sentence) for layer in LAYERS.values()),
-        "algorithms": (
-            (f"{layer.name}/{name}", "the default" if name == layer.algorithms[0] else "named with the layer")
-            for layer in LAYERS.values()
-            for name in layer.algorithms
-        ),
-        "probes": ((probe.name, _yields(probe)) for probe in PROBES.values()),
-        "claims": ((claim.id, _registration(claim)) for claim in CLAIMS.values()),
-        "studies": ((study.name, study.sentence) for study in STUDIES.values()),
-    }
-    if what not in found:
-        raise UnknownNameError("list", what, found)
-    return tuple({"name": name, "sentence": sentence} for name, sentence in found[what])
-
-
-def _yields(probe: ProbeSpec) -> str:
-    """Return what a probe does, in which modes, and what each of its quantities means."""
-    meanings = "; ".join(f"{name}: {quantity(name).meaning}" for name in probe.quantities)
-    return f"{probe.sentence} ({', '.join(probe.modes)}). {meanings}."
-
-
-def _registration(claim: AbstractClaim) -> str:
-    """Return a claim as it was written down before its first run, with the number of cells it needs in each study."""
-    from seqscale.request import resolve
-    from seqscale.studies.base import blocks, questions
-    from seqscale.studies.catalogue import STUDIES
-
-    request = resolve(claims=(claim.id,))
-    counts = (
-        f"{study.name} {sum(len(b.cells) for b in blocks(study, questions(study, request), {claim.id: claim}))}"
-        for study in STUDIES.values()
-    )
-    said = f"{claim.kind.name}: {claim.estimand}; delta {claim.delta:g}; cells: {', '.join(counts)}"
-    return f"{claim.sentence} [{said}]"
 
 
 def row_record(row: Row) -> dict[str, Any]:
@@ -353,7 +314,7 @@ def _plainest_cells(asked: Sequence[Question]) -> tuple[Cell, ...]:
     found: dict[tuple[str, str], tuple[bool, Cell]] = {}
     for question in asked:
         for cell in CLAIMS[question.claim].requires(question):
-            if cell.layer == MACHINE_NAME:
+            if not cell.of_layer:
                 continue
             own = (cell.width, cell.options) == (question.scope.width, question.scope.options)
             key = (cell.layer, cell.algorithm)

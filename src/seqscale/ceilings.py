@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqscale.records import Block, Cell, Effort, Observation, Row, Table
+from seqscale.records import Block, Cell, Effort
+from seqscale.rows import Observation, Row, Table
 from seqscale.units import format_value
 
 if TYPE_CHECKING:  # imported where it is used, so that importing seqscale stays instant

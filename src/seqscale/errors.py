@@ -8,7 +8,7 @@
       UnsupportedError           a cell that this layer, algorithm or machine cannot run -> outcome `unsupported`
       RejectedError              a layer that failed the gate -> outcome `rejected`
 
-Numerical failures of a measurement are not errors: they are outcomes (records.OutcomeKind), rows like any other.
+Numerical failures of a measurement are not errors: they are outcomes (rows.OutcomeKind), rows like any other.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from seqscale.records import Block, Cell, Effort, Outcome, OutcomeKind, Sample
+from seqscale.records import Block, Cell, Effort
+from seqscale.rows import Outcome, OutcomeKind, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,14 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """How far the cell in flight is, in a few words; says also that it does not hang."""
+
+    cell: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """The text that a probe writes of a cell, beside its numbers."""
 
@@ -132,7 +141,7 @@ class Done:
     """The last event of every request but quit."""
 
 
-Event = Ready | Started | Begin | Measured | Written | RoundDone | CellDone | GateDone | Died | Done
+Event = Ready | Started | Begin | Measured | Told | Written | RoundDone | CellDone | GateDone | Died | Done
 
 
 def block_record(block: Block) -> dict[str, Any]:
@@ -219,9 +228,10 @@ def decode_event(line: str) -> Event:
 
 
 # The events whose JSON is their fields as they stand.
-_NAMES: dict[type[Ready | Started | Written | RoundDone | GateDone | Died | Done], str] = {
+_NAMES: dict[type[Ready | Started | Told | Written | RoundDone | GateDone | Died | Done], str] = {
     Ready: "ready",
     Started: "started",
+    Told: "told",
     Written: "document",
     RoundDone: "round",
     GateDone: "gate",

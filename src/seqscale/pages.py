@@ -8,8 +8,9 @@ from pathlib import Path
 
 from seqscale.engine.forecast import START_S, Forecast
 from seqscale.errors import UsageError
-from seqscale.records import Question, Table
+from seqscale.records import Question
 from seqscale.reporting.model import Page
+from seqscale.rows import Table
 from seqscale.store.store import Store
 from seqscale.studies.base import harder
 from seqscale.studies.catalogue import find

@@ -61,6 +61,7 @@ def resolve(
             bare.add(spec.name)
     return Request(
         layers=tuple(found.values()),
+        named=bool(layers),
         algorithms={name: chosen for name, chosen in named.items() if name not in bare},
         claims=tuple(find(name) for name in claims) or tuple(CLAIMS.values()),
         machine=machine.fingerprint,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 
-from seqscale.records import Cell, LayerSpec, Outcome, OutcomeKind, Question, Sample, Scope
+from seqscale.records import Cell, LayerSpec, Question, Scope
+from seqscale.rows import Outcome, OutcomeKind, Sample
 from seqscale.store.store import GateRecord, Store
 
 GRU = LayerSpec(

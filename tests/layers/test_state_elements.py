@@ -24,9 +24,14 @@ def test_before_the_first_token_too(implementation: Implementation) -> None:
         ("elman", {}, WIDTH),
         ("gru", {"hidden": 20}, 20),
         ("lstm", {"hidden": 20}, 40),
+        ("cyclic", {"hidden": 20}, 20),
+        ("lru", {"hidden": 20}, 40),
+        ("linear-attention", {}, WIDTH**2),
+        ("linear-attention", {"heads": 4}, WIDTH**2 // 4),
+        ("deltanet", {"heads": 2}, WIDTH**2 // 2),
         ("attention", {}, 2 * 1000 * WIDTH),
         ("attention", {"heads": 2, "rotary": True}, 2 * 1000 * WIDTH),
     ],
 )
 def test_known_sizes(layer: str, options: dict[str, int | bool], wanted: int) -> None:
-    assert Implementation(layer, "library", options).build().state_elements(1000) == wanted
+    assert Implementation(layer, "reference", options).build().state_elements(1000) == wanted

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 implementations = st.sampled_from(IMPLEMENTATIONS)
 
+NOT_DRAWN = {"cyclic": {"w", "u"}, "elman-orthogonal": {"core.bias_ih_l0", "core.bias_hh_l0"}}
+"""Parameters that start from the same values whatever the seed."""
+
 
 @settings(deadline=None, max_examples=60)
 @given(implementation=implementations, batch=st.integers(1, 3), length=st.integers(1, 40), seed=st.integers(0, 99))
@@ -40,4 +43,5 @@ def test_the_weights_of_a_seed_are_the_same_for_every_algorithm(implementation: 
     other = implementation.build(seed=4).state_dict()
     assert list(weights) == list(reference)
     assert all(weights[name].equal(reference[name]) for name in weights)
-    assert not any(weights[name].equal(other[name]) for name in weights)
+    same = {name for name in weights if weights[name].equal(other[name])}
+    assert same == NOT_DRAWN.get(implementation.layer, set())

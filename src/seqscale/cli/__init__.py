@@ -10,6 +10,7 @@ import typer
 from seqscale.cli.claims import claims
 from seqscale.cli.export import export
 from seqscale.cli.kata import kata
+from seqscale.cli.lesson import lesson
 from seqscale.cli.list import list_names
 from seqscale.cli.machine import machine
 from seqscale.cli.measure import measure
@@ -34,6 +35,7 @@ app.command("measure")(measure)
 app.command("trace")(trace)
 app.command("machine")(machine)
 app.command("kata")(kata)
+app.command("lesson")(lesson)
 app.command("claims")(claims)
 app.command("status")(status)
 app.command("report")(report)

@@ -16,9 +16,9 @@ def list_names(
     json: Json = False,
 ) -> None:
     """List layers, algorithms, probes, claims or studies, each with a sentence."""
-    from seqscale import api
+    from seqscale import listing
 
-    entries = api.list(what)
+    entries = listing.list(what)
     if json:
         print_json([dict(entry) for entry in entries])
         return

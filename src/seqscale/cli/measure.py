@@ -24,6 +24,10 @@ def measure(
     threads: Threads = 1,
     seed: Seed = 0,
     option: Options = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option("--condition", metavar="KEY=VALUE", help="What the probe fixes; see `seqscale list probes`."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure one cell and print every quantity with its interval."""
@@ -42,6 +46,7 @@ def measure(
         threads=threads,
         seed=seed,
         options=parse.options(option),
+        conditions=parse.options(condition, "--condition"),
     )
     if json:
         print_json(api.row_record(row))

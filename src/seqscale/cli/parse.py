@@ -49,13 +49,13 @@ def counts(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
-def options(pairs: list[str] | None) -> tuple[tuple[str, Option], ...]:
-    """Read `key=value` pairs; values become int, float or bool where they look like one."""
+def options(pairs: list[str] | None, option: str = "--option") -> tuple[tuple[str, Option], ...]:
+    """Read `key=value` pairs; values become int, float or bool where they look like one. `option`: what was written."""
     found: dict[str, Option] = {}
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key.isidentifier():
-            raise UsageError(f"--option {pair}: write --option key=value with a Python name as key.")
+            raise UsageError(f"{option} {pair}: write {option} key=value with a Python name as key.")
         found[key] = _value(value)
     return tuple(sorted(found.items()))
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable
 
-from seqscale.records import Cell, Effort, Sample
+from seqscale.records import Cell, Effort
+from seqscale.rows import Sample
 
 # First guesses before anything is measured, in seconds per step of one sequence of width 64; only ever used for the
 # time left on the progress line and for what an undecided claim would cost, never for a verdict.
 _STEP_S = {"forward": 2e-5, "decode": 2e-5, "training": 1e-4}
 _LOOP = 5.0  # a Python loop over `step` against a library call
 _FIXED_S = {"count": 0.1, "schedule": 0.5, "ceiling": 1.0, "memory": 0.5, "time": 0.05}
+_INFORMATION_S = 1.0  # a cell of any other probe
 START_S = 5.0  # a worker imports torch, and the gate
 _SAMPLE_S = 2e-3  # the shortest sample of the time probe
 
@@ -29,7 +31,7 @@ class Forecast:
     def seconds(self, cell: Cell, effort: Effort) -> float:
         """Return the seconds that the rounds still to come of `cell` will take, worker overhead included."""
         if cell.probe != "time":
-            return _FIXED_S[cell.probe] + (self._call(cell) if cell.probe == "memory" else 0.0)
+            return _FIXED_S.get(cell.probe, _INFORMATION_S) + (self._call(cell) if cell.probe == "memory" else 0.0)
         seen = len(self._seen.get(_series(cell), {}).get(cell.length, ()))
         if seen:
             return max(1, effort.min_rounds - seen) * max(_SAMPLE_S, self._call(cell))

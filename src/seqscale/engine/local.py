@@ -23,9 +23,11 @@ from seqscale.messages import (
     Request,
     RoundDone,
     Started,
+    Told,
     Written,
 )
-from seqscale.records import MACHINE_NAME, Block, Cell, Effort, Outcome, OutcomeKind
+from seqscale.records import Block, Cell, Effort
+from seqscale.rows import Outcome, OutcomeKind
 from seqscale.store.store import GateRecord, Store
 
 CRASHES_ALLOWED = 2  # a cell whose worker dies is tried again twice
@@ -151,13 +153,16 @@ class LocalEngine:
         began = time.monotonic()
         try:
             while not isinstance(event := self._event(effort.call_s), Done):
-                self.measured_s += time.monotonic() - began if isinstance(event, Measured) else 0.0
+                self.measured_s += time.monotonic() - began if isinstance(event, Measured | Told) else 0.0
                 began = time.monotonic()
                 match event:
                     case Begin():
                         self._check_budget()
                         flying = attempted[event.cell]
                         self._tell(flying.label() + ("" if event.round is None else f", round {event.round + 1}"))
+                    case Told():
+                        self._check_budget()
+                        self._tell(f"{attempted[event.cell].label()}: {event.text}")
                     case Measured():
                         buffer.append(event)
                         self._learn(attempted[event.cell], event)
@@ -225,8 +230,8 @@ class LocalEngine:
         return passed
 
     def _gate(self, cell: Cell) -> GateRecord:
-        """Return what the store or else the gate says of the cell's layer; the machine itself has no gate to pass."""
-        if cell.layer == MACHINE_NAME:
+        """Return what the store or else the gate says of the cell's layer; what is no layer has no gate to pass."""
+        if not cell.of_layer:
             return GateRecord(passed=True, report={})
         record = self._store.gate(cell.gate_key)
         if record is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from seqscale.records import Observation
+from seqscale.rows import Observation
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Failing to reject zero is never support: a sentence is supported only by an inte
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 
 class Decision(enum.Enum):
@@ -41,6 +42,30 @@ def average(low: float, high: float, delta: float) -> Decision:
     if high < delta:
         return Decision.contradicted
     return Decision.undecided
+
+
+def at_most(high90: float, low95: float, bound: float) -> Decision:
+    """Judge "it never exceeds `bound`" of one cell: its 90 % interval supports, its 95 % interval contradicts."""
+    if not low95 <= high90:
+        raise ValueError(f"high90={high90}, low95={low95}: low must not exceed high")
+    if high90 < bound:
+        return Decision.supported
+    if low95 > bound:
+        return Decision.contradicted
+    return Decision.undecided
+
+
+def universal(cells: Sequence[Decision]) -> Decision:
+    """Judge "always" or "never" from what each declared cell says of it.
+
+    One cell contradicts (by an interval that is simultaneous over all); every cell must support, which says nothing of
+    cells that were not declared. The levels are those of fit/replicates.py.
+    """
+    if not cells:
+        raise ValueError("a universal sentence needs at least one cell")
+    if Decision.contradicted in cells:
+        return Decision.contradicted
+    return Decision.supported if all(cell is Decision.supported for cell in cells) else Decision.undecided
 
 
 def _check(delta: float, *intervals: tuple[float, float]) -> None:

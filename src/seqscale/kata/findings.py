@@ -30,8 +30,6 @@ FLAT = 0.10  # how far from 1 an exponent of time may lie and still be called pr
 
 DECIMALS = 12  # similarities that differ by less are equal: it is rounding
 
-NO_CLAIM = "No claim of this version answers it yet"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
@@ -50,7 +48,7 @@ class Finding:
         section: the section's key in the JSON record.
         text: the line, numbers and direction taken from the rows.
         numbers: the numbers that the line is built from.
-        claims: ids of the claims that answer the section's question; empty where there is none yet.
+        claims: ids of the claims that answer the section's question.
         answer: where the proper answer is, for a person.
     """
 
@@ -109,8 +107,15 @@ def of_bottleneck(rows: Sequence[BottleneckRow], token_count: int, distinct: int
             Number(name="tokens", value=token_count, unit="tokens"),
             Number(name="last token's rank at the end", value=last.last_rank, unit="rank"),
         ),
-        claims=(),
-        answer=f"{NO_CLAIM}, and a cosine cannot: it never tries to read the token out of the state.",
+        claims=(
+            "information.first-token-fades",
+            "information.recent-dominates",
+            "information.state-is-bounded",
+            "information.decays-per-hop",
+        ),
+        answer="A cosine never tries to read the token out of the state. Answered, in bits that a decoder finds, by "
+        "information.first-token-fades, information.recent-dominates, information.state-is-bounded and "
+        "information.decays-per-hop; `seqscale lesson 2` shows both.",
     )
 
 
@@ -137,8 +142,16 @@ def of_retrieval(
             Number(name="rank of W_h", value=spectrum.rank, unit="1"),
             Number(name="spectral radius of W_h", value=spectrum.radius, unit="1"),
         ),
-        claims=(),
-        answer=f"{NO_CLAIM}, and a cosine cannot: nothing here asks the state for a token, nothing is trained to.",
+        claims=(
+            "retrieval.recurrence-cannot",
+            "retrieval.early-degrades",
+            "retrieval.attention-regardless-of-distance",
+            "retrieval.attention-regardless-of-length",
+        ),
+        answer="Nothing here asks the state for a token, and nothing is trained to. Answered, by values asked for by "
+        "their keys, by retrieval.recurrence-cannot, retrieval.early-degrades, "
+        "retrieval.attention-regardless-of-distance and retrieval.attention-regardless-of-length; `seqscale lesson 3` "
+        "shows both.",
     )
 
 
@@ -228,9 +241,15 @@ def of_dims(rows: Sequence[DimsRow], dims: int, distinct: int, input_size: int) 
             Number(name="bits in the state", value=held, unit="bit"),
             Number(name="products ratio on doubling", value=ratio, unit="1"),
         ),
-        claims=("width.work-quadruples", "width.time-quadruples", "width.no-parallelism"),
-        answer="Doubling is answered by width.work-quadruples, width.time-quadruples and width.no-parallelism; what a "
-        "state really keeps, by no claim of this version yet.",
+        claims=(
+            "width.work-quadruples",
+            "width.time-quadruples",
+            "width.no-parallelism",
+            "width.capacity-grows",
+            "information.state-is-bounded",
+        ),
+        answer="Doubling is answered by width.work-quadruples, width.time-quadruples, width.no-parallelism and "
+        "width.capacity-grows; what a state really keeps of each token, by information.state-is-bounded.",
     )
 
 

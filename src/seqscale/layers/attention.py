@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqscale.errors import UsageError
-from seqscale.layers.base import AbstractLayer, State, whole
+from seqscale.layers.base import AbstractLayer, State
+from seqscale.layers.heads import merge_heads, split_heads, whole_heads
 
 
 def attention_step(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -70,9 +71,7 @@ class Attention(AbstractLayer):
 
     def __init__(self, width: int, *, algorithm: str = "library", heads: int = 4, rotary: bool = False) -> None:
         super().__init__(width, algorithm)
-        self.heads = whole("heads", heads, at_least=1)
-        if width % heads:
-            raise UsageError(f"attention: width={width} must be a multiple of heads={heads}; set --option heads=1.")
+        self.heads = whole_heads("attention", heads, width)
         if not isinstance(rotary, bool):
             raise UsageError(f"rotary={rotary!r}: must be true or false.")
         if rotary and (width // heads) % 2:
@@ -84,7 +83,7 @@ class Attention(AbstractLayer):
     def define(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one token by `attention_step`."""
         q, keys, values = self._extend(x_t.unsqueeze(1), state)
-        return self._merge(attention_step(q, keys, values)).squeeze(1), (keys, values)
+        return self.out_projection(merge_heads(attention_step(q, keys, values))).squeeze(1), (keys, values)
 
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Map x by scaled_dot_product_attention."""
@@ -98,7 +97,7 @@ class Attention(AbstractLayer):
             # is_causal would align the first query with the first key; carried keys lie before every query
             seen = torch.ones(t, s, dtype=torch.bool, device=x.device).tril(s - t)
             read = F.scaled_dot_product_attention(q, keys, values, attn_mask=seen)
-        return self._merge(read), (keys, values)
+        return self.out_projection(merge_heads(read)), (keys, values)
 
     def initial_state(self, batch: int) -> State:
         """Return no keys and no values, each (b, heads, 0, e)."""
@@ -112,15 +111,10 @@ class Attention(AbstractLayer):
     def _extend(self, x: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Return the queries of x (b, heads, t, e), and all keys and values so far (b, heads, s, e)."""
         past_keys, past_values = state
-        b, t, d = x.shape
-        q, k, v = self.in_projection(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = split_heads(self.in_projection(x), self.heads)
         first = past_keys.shape[2]
         if self.rotary:
             q, k = rotate(q, first), rotate(k, first)
         if first == 0:
             return q, k, v  # joining with nothing would copy both
         return q, torch.cat((past_keys, k), dim=2), torch.cat((past_values, v), dim=2)
-
-    def _merge(self, read: Tensor) -> Tensor:
-        """Put the heads side by side and project: (b, heads, t, e) -> (b, t, d)."""
-        return self.out_projection(read.transpose(1, 2).flatten(-2))

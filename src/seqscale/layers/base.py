@@ -6,6 +6,7 @@ Shapes: b batch, t time, d width of the stream, h hidden units.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable
 
 import torch
@@ -87,6 +88,11 @@ class AbstractLayer(nn.Module, abc.ABC):
         """Return how many numbers one sequence carries after `length` tokens."""
 
 
+def accumulator(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype in which sums over many tokens are kept: float32 for the narrower ones, else the same."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
 def whole(name: str, value: object, *, at_least: int) -> int:
     """Return an option's value as the whole number it must be; UsageError names what was written."""
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
@@ -102,3 +108,11 @@ def hidden_units(hidden: object, width: int) -> int:
             f"hidden={units}: must be at least the width, {width}, as the output is the first d of h units."
         )
     return units
+
+
+def real(name: str, value: object, *, above: float = -math.inf, below: float = math.inf) -> float:
+    """Return an option's value as the number it must be, between two bounds; UsageError names what was written."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < below:
+        bounds = [f" {word} {bound:g}" for word, bound in (("above", above), ("below", below)) if math.isfinite(bound)]
+        raise UsageError(f"{name}={value!r}: must be a number{' and'.join(bounds)}.")
+    return float(value)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqscale.layers.base import AbstractLayer, State, hidden_units
+from seqscale.layers.base import AbstractLayer, State, hidden_units, real
+from seqscale.layers.start import haar_orthogonal, normal_columns
 
 
 def elman_step(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor) -> Tensor:
@@ -66,3 +67,27 @@ class Elman(AbstractLayer):
     def state_elements(self, length: int) -> int:
         """Return h, whatever the length."""
         return self.hidden
+
+
+def elman_orthogonal(width: int, *, algorithm: str = "library", hidden: int | None = None, gain: float = 0.95) -> Elman:
+    """Return an Elman network that starts as W_h = gain * Q, with Q orthogonal at random, and no biases.
+
+    W_x is normal over sqrt(h). Small states pass tanh unchanged and fade by the gain alone, as in the linear recurrence
+    that starts the same; large ones saturate.
+
+    Source: Henaff, Szlam and LeCun 2016, arXiv:1602.06662, orthogonal starts.
+
+    Args:
+        width: d.
+        algorithm: "library" or "reference".
+        hidden: h, at least d; d when not given.
+        gain: above 0.
+    """
+    layer = Elman(width, algorithm=algorithm, hidden=hidden)
+    w_x, w_h, *biases = layer.core.all_weights[0]
+    with torch.no_grad():
+        w_x.copy_(normal_columns(layer.hidden, width))
+        w_h.copy_(real("gain", gain, above=0) * haar_orthogonal(layer.hidden))
+        for bias in biases:
+            bias.zero_()
+    return layer

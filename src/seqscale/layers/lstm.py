@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqscale.layers.base import AbstractLayer, State, hidden_units
+from seqscale.layers.base import AbstractLayer, State, hidden_units, real
 
 
 def lstm_step(
@@ -50,12 +50,18 @@ class LSTM(AbstractLayer):
         width: d.
         algorithm: "library" or "reference".
         hidden: h, at least d; d when not given.
+        forget_bias: added at the start to the bias of the forget gate f.
     """
 
-    def __init__(self, width: int, *, algorithm: str = "library", hidden: int | None = None) -> None:
+    def __init__(
+        self, width: int, *, algorithm: str = "library", hidden: int | None = None, forget_bias: float = 0.0
+    ) -> None:
         super().__init__(width, algorithm)
         self.hidden = hidden_units(hidden, width)
         self.core = nn.LSTM(width, self.hidden, batch_first=True)
+        b_x = self.core.all_weights[0][2]
+        with torch.no_grad():
+            b_x[self.hidden : 2 * self.hidden] += real("forget_bias", forget_bias)  # the rows of f
 
     def define(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """Take one token by `lstm_step`."""

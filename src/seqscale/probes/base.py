@@ -1,17 +1,24 @@
 """What a probe is: cell -> trial -> readings, and a document for what is no number.
 
 `prepare` builds everything that a cell needs; the trial then answers as often as it is asked. `execute.py` asks in the
-order of the protocol, and knows nothing of what is measured.
+order of the protocol, and knows nothing of what is measured. A trial that takes long says now and then how far it is.
 """
 
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from seqscale.records import Cell
 from seqscale.units import quantity
+
+Tell = Callable[[str], None]
+
+
+def silent(text: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +29,14 @@ class Reading:
         quantity: name in units.QUANTITIES, which fixes the unit.
         value: the number.
         cpu_s: thread CPU seconds per call, where the quantity is a wall time.
+        replicate: which draw of weights and data it is of, from 0, where one cell holds several of them; it is kept as
+            the sample's round.
     """
 
     quantity: str
     value: float
     cpu_s: float | None = None
+    replicate: int = 0
 
     def __post_init__(self) -> None:
         quantity(self.quantity).check(self.value)
@@ -72,5 +82,10 @@ class AbstractProbe(abc.ABC):
         """Import what `prepare` and its trial will need; called once, in the process that forks, so runs no kernel."""
 
     @abc.abstractmethod
-    def prepare(self, cell: Cell) -> AbstractTrial:
-        """Build the layer and its input, on the cell's device; UnsupportedError where the layer cannot run the cell."""
+    def prepare(self, cell: Cell, tell: Tell = silent) -> AbstractTrial:
+        """Build the layer and its input, on the cell's device; UnsupportedError where the layer cannot run the cell.
+
+        Args:
+            cell: what is measured.
+            tell: takes a few words on how far a long trial is; the engine shows them, and waits on.
+        """

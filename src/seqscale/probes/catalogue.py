@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from seqscale.errors import UnknownNameError
-from seqscale.records import MACHINE_NAME, LayerSpec
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeSpec:
-    """What the desk knows of a probe.
-
-    Attributes:
-        name, sentence: for `seqscale list probes`.
-        version: rises when its numbers may change.
-        modes: those of a cell that it can measure; the first is the default.
-        quantities: what it may yield.
-        subject: "layer" or "machine": what it measures.
-    """
-
-    name: str
-    version: int
-    modes: tuple[str, ...]
-    quantities: tuple[str, ...]
-    sentence: str
-    subject: str = "layer"
-
+from seqscale.probes.information import CALIBRATION, CHECKS, INFORMATION
+from seqscale.probes.spec import ProbeSpec
+from seqscale.records import INSTRUMENT_NAME, MACHINE_NAME, LayerSpec
 
 PROBES = {
     p.name: p
@@ -85,6 +64,8 @@ PROBES = {
             sentence="what this machine can do at best, by kernels of known cost, in interleaved rounds",
             subject="machine",
         ),
+        *INFORMATION,
+        CALIBRATION,
     )
 }
 
@@ -97,6 +78,16 @@ MACHINE = LayerSpec(
     algorithms=("product", "stream", "dispatch", "step", "barrier"),
     widen=None,
     sentence="this machine itself, which the probe `ceiling` measures in place of a layer",
+)
+
+INSTRUMENT = LayerSpec(
+    name=INSTRUMENT_NAME,
+    target="seqscale.probes.calibration:CalibrationProbe",
+    version="1",
+    family=INSTRUMENT_NAME,
+    algorithms=tuple(CHECKS),
+    widen=None,
+    sentence="an instrument itself, which the probe `calibration` asks what is known, in place of a layer",
 )
 
 

@@ -29,7 +29,7 @@ from typing import ClassVar
 import torch
 
 from seqscale.errors import UnsupportedError
-from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
+from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading, Tell, silent
 from seqscale.probes.device import require_cores, waiting
 from seqscale.records import Cell
 
@@ -55,7 +55,7 @@ class CeilingProbe(AbstractProbe):
     def preload(self) -> None:
         """Nothing beyond torch itself."""
 
-    def prepare(self, cell: Cell) -> AbstractTrial:
+    def prepare(self, cell: Cell, tell: Tell = silent) -> AbstractTrial:
         """Make the kernel's operands; UnsupportedError where the machine has no such ceiling."""
         require_cores(cell)
         device, threads = cell.device, cell.threads

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from seqscale.layers.adapt import CountsState
 from seqscale.layers.build import DTYPES
-from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
+from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading, Tell, silent
 from seqscale.probes.subject import context_of, fast_twin, input_of, layer_of
 from seqscale.records import Cell
 from seqscale.tracing.trace import preload, trace
@@ -28,7 +28,7 @@ class CountProbe(AbstractProbe):
         """Import what a trace needs."""
         preload()
 
-    def prepare(self, cell: Cell) -> AbstractTrial:
+    def prepare(self, cell: Cell, tell: Tell = silent) -> AbstractTrial:
         """Choose what is counted; the layer is built when it is."""
         if cell.mode == "decode":
             return CountTrial(lambda: _state_readings(cell))

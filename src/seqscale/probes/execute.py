@@ -13,16 +13,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
-from seqscale.messages import Begin, CellDone, Event, Measured, RoundDone, Written
+from seqscale.messages import Begin, CellDone, Event, Measured, RoundDone, Told, Written
 from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
 from seqscale.probes.ceiling import reference_s
 from seqscale.probes.failures import outcome_of
 from seqscale.probes.plan import Forecast, over_budget, rounds_of_launch, seeded, settled, twins_of
 from seqscale.probes.registry import probe_of
-from seqscale.records import Block, Cell, Effort, Outcome, OutcomeKind, Sample
+from seqscale.records import Block, Cell, Effort
+from seqscale.rows import Outcome, OutcomeKind, Sample
 
 Send = Callable[[Event], None]
 
@@ -58,7 +60,7 @@ def _measure_once(probe: AbstractProbe, block: Block, send: Send, launch: int) -
             send(Begin(cell=cell.id, round=0))
             start = time.perf_counter()
             try:
-                trial = probe.prepare(cell)
+                trial = probe.prepare(cell, partial(_tell, send, cell))
                 readings = trial.first() + trial.again()
             except Exception as error:  # whatever a layer raises becomes its cell's outcome
                 outcome = outcome_of(error)
@@ -128,6 +130,10 @@ def _repeat(probe: AbstractProbe, block: Block, send: Send, launch: int, rounds_
         _end(send, v.cell, v.trial)
 
 
+def _tell(send: Send, cell: Cell, text: str) -> None:
+    send(Told(cell=cell.id, text=text))
+
+
 def _end(send: Send, cell: Cell, trial: AbstractTrial) -> None:
     """Send what a measured cell leaves beside its samples: the document, if there is one, and the outcome."""
     if trial.document is not None:
@@ -168,13 +174,13 @@ def _first_pass(
 
 
 def _send_readings(send: Send, cell: Cell, readings: tuple[Reading, ...], label: Sample) -> list[tuple[str, Sample]]:
-    """Send readings as samples that carry `label`'s launch, round, lane and reference."""
+    """Send readings as samples that carry `label`'s launch, lane and reference, and its round or their replicate."""
     samples = []
     for reading in readings:
         sample = Sample(
             value=reading.value,
             launch=label.launch,
-            round=label.round,
+            round=label.round + reading.replicate,
             lane=label.lane,
             cpu_s=reading.cpu_s,
             reference_s=label.reference_s,

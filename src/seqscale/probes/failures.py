@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from seqscale.errors import RejectedError, SeqscaleError, UnsupportedError
-from seqscale.records import Outcome, OutcomeKind
+from seqscale.rows import Outcome, OutcomeKind
 
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "cannot allocate memory")
 _NOT_THE_USERS = tuple(str(folder) for folder in (Path(torch.__file__).parent, Path(__file__).parents[1]))

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from seqscale.layers.build import DTYPES
-from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
+from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading, Tell, silent
 from seqscale.probes.subject import input_of, layer_of
 from seqscale.records import Cell
 from seqscale.tracing.calls import forward_call, training_call
@@ -48,7 +48,7 @@ class MemoryProbe(AbstractProbe):
         """Import what a trace needs."""
         preload()
 
-    def prepare(self, cell: Cell) -> AbstractTrial:
+    def prepare(self, cell: Cell, tell: Tell = silent) -> AbstractTrial:
         """Build the layer and its input; malloc is set before any of it is allocated."""
         give_back_at_once()
         return MemoryTrial(cell, layer_of(cell).module, input_of(cell))

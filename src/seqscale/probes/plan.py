@@ -7,7 +7,8 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 
-from seqscale.records import Cell, Effort, Observation, Outcome, OutcomeKind, Sample
+from seqscale.records import Cell, Effort
+from seqscale.rows import Observation, Outcome, OutcomeKind, Sample
 
 LINEAR, STEEPEST = 2.0, 4.0  # growth per doubling: assumed before any was seen, and the steepest law we expect
 TWIN_SHARE = 10  # one cell in this many is measured twice per round

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from seqscale.errors import UnsupportedError
 from seqscale.layers.build import DTYPES
-from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
+from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading, Tell, silent
 from seqscale.probes.subject import layer_of
 from seqscale.records import Cell
 from seqscale.tracing.flow import Kernel
@@ -28,7 +28,7 @@ class ScheduleProbe(AbstractProbe):
         """Import what a trace needs."""
         preload()
 
-    def prepare(self, cell: Cell) -> AbstractTrial:
+    def prepare(self, cell: Cell, tell: Tell = silent) -> AbstractTrial:
         """Choose the cell; the layer is built and traced when it is asked for."""
         return ScheduleTrial(cell)
 

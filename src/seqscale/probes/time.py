@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading
+from seqscale.probes.base import AbstractProbe, AbstractTrial, Reading, Tell, silent
 from seqscale.probes.device import require_cores, waiting
 from seqscale.probes.subject import context_of, fast_twin, input_of, layer_of, step_of, stepping
 from seqscale.records import Cell
@@ -30,7 +30,7 @@ class TimeProbe(AbstractProbe):
     def preload(self) -> None:
         """Nothing beyond torch itself."""
 
-    def prepare(self, cell: Cell) -> AbstractTrial:
+    def prepare(self, cell: Cell, tell: Tell = silent) -> AbstractTrial:
         """Build the layer, its seeded input and, for decode, the state after `length` tokens."""
         require_cores(cell)
         return TimeTrial(_call(cell), waiting(cell.device))

@@ -5,9 +5,9 @@ prints goes to stderr. Closing stdin, even in the middle of a request, ends the 
 does its death by any signal. Ctrl-C is the engine's affair and is ignored.
 
     {"do": "gate", "cell": {...}}       ->  started, gate | died, done
-    {"do": "measure", "block": {...},   ->  started, then per cell and round: begin, sample ...; after each round:
-     "launch": n, "rounds_done": {}}        round; per cell: document (if any), outcome; died when the process at
-                                            work ended; done
+    {"do": "measure", "block": {...},   ->  started, then per cell and round: begin, told and sample ...; after each
+     "launch": n, "rounds_done": {}}        round: round; per cell: document (if any), outcome; died when the process
+                                            at work ended; done
     {"do": "quit"}                      ->  nothing: the worker exits
 
 The first event of all is `ready`. `begin` precedes whatever can hang or die, so the last one names the cell in flight.
@@ -63,7 +63,8 @@ from seqscale.probes.failures import outcome_of
 from seqscale.probes.gate import run_gate
 from seqscale.probes.plan import Forecast, over_budget
 from seqscale.probes.registry import probe_of
-from seqscale.records import Block, OutcomeKind
+from seqscale.records import Block
+from seqscale.rows import OutcomeKind
 
 MEMORY_SHARE = 0.85
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>

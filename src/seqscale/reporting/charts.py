@@ -1,4 +1,4 @@
-"""Figures as Vega-Lite: log-log, interval bands, the fitted law dashed, residuals apart.
+"""Figures as Vega-Lite: interval bands, the fitted law dashed, what is computed dotted, residuals apart.
 
 The specs are written as plain data: building them through altair was measured at 61 ms a figure and 0.3 s of import,
 and says nothing that these dictionaries do not. A spec names its colours as CSS variables (`var(--layer-0)`), so that a
@@ -8,50 +8,48 @@ figure drawn once follows light, dark and print; `in_light` puts the light value
 from __future__ import annotations
 
 import json
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from seqscale.reporting.axes import TOGETHER, Spec, logarithmic, title_of, x_axis, y_axis
 from seqscale.reporting.model import Entry, Page, defaults, entries, layer_names, widths
 from seqscale.units import format_value, quantity
 from seqscale.verdicts.base import Curve
 
-Spec = dict[str, Any]
-
-# Colours that colour-blind readers can tell apart (after Okabe and Ito, and Tol), one per layer in order of appearance.
-# Layers beyond the last share them again, and are told apart by their shape.
-LIGHT = ("#c2540a", "#0068a8", "#00805c", "#a83a8f", "#8a6d00", "#4b5563", "#7a2e1d", "#3f51b5")
-DARK = ("#ff9a52", "#5ab4f0", "#3fcf9f", "#ec8fd3", "#e3c34b", "#aab4c2", "#e58a76", "#9aa7f5")
+# Colours that colour-blind readers can tell apart (after Okabe and Ito, and Tol), one per layer in order of appearance;
+# neighbours among the last four lean on their shape. Layers beyond the last share them again.
+LIGHT = (
+    "#c2540a", "#0068a8", "#00805c", "#a83a8f", "#8a6d00", "#4b5563", "#7a2e1d", "#3f51b5", "#d6336c", "#0b7a8a",
+    "#5c7a00", "#8b5cf6",
+)  # fmt: skip
+DARK = (
+    "#ff9a52", "#5ab4f0", "#3fcf9f", "#ec8fd3", "#e3c34b", "#aab4c2", "#e58a76", "#9aa7f5", "#ff7fa8", "#4fd3e3",
+    "#b5d34a", "#c4a7ff",
+)  # fmt: skip
 INK = {
     "text": "#1d2433",
     "muted": "#5b6472",
     "line": "#dfe3e8",
     "ground": "#ffffff",
+    "series-0": "#2f6fb0",
+    "series-1": "#c2540a",
+    "series-2": "#8a55b8",
+    "series-3": "#1d8f7a",
+    "series-4": "#8a6d00",
+    "series-5": "#4b5563",
 }  # of exported files; the page's own are in style.css
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
-FILLED = "Filled: the layer's default algorithm; hollow: its others. Dashed: the fitted law. Band: 95 % interval."
-X_TITLES = {
-    "length": "length T [tokens]",
-    "hidden": "hidden units h",
-    "width": "width d of the stream",
-    "batch": "batch [sequences]",
-}
-Y_TITLES = {
-    "time": "time of one call",
-    "work": "work",
-    "saved_bytes": "kept for the backward pass",
-    "predicted_peak_bytes": "predicted peak",
-    "measured_peak_bytes": "measured peak",
-    "state_elements": "state",
-    "state_bytes": "state",
-}
+FILLED = (
+    "Filled: the layer's default algorithm; hollow: its others. Dashed: the fitted law. Band: 95 % interval. "
+    "Dotted, without points: a closed form or a bound."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One figure: the curves of one claim that share a quantity, an x axis and a width of the stream.
+    """One figure: the curves of one claim that share both axes and a width of the stream.
 
     Attributes:
         name: unique in the page; an element's id and a file's stem.
@@ -117,7 +115,8 @@ def in_light(figure: Figure, spec: Spec) -> Spec:
     look = {**config(), "background": "white", "font": "Liberation Sans, Arial, sans-serif"}
     under = [line for text in (figure.note, figure.reading) for line in textwrap.wrap(text, 130)]
     title = {"text": f"{figure.claim}: {figure.title}", "subtitle": under, "anchor": "start"}
-    text = json.dumps({**spec, "title": title, "datasets": {"rows": figure.rows}, "width": 720, "config": look})
+    width = {} if "facet" in spec else {"width": 720}
+    text = json.dumps({**spec, "title": title, "datasets": {"rows": figure.rows}, "config": look, **width})
     for name, colour in {**{f"layer-{i}": c for i, c in enumerate(LIGHT)}, **INK}.items():
         text = text.replace(f"var(--{name})", colour)
     light: Spec = json.loads(text)
@@ -130,34 +129,35 @@ def _figures(
     groups: dict[tuple[str, str, int], list[tuple[Entry, Curve]]] = {}
     for entry in asked:
         for curve in entry.judgement.curves:
-            key = (curve.quantity, curve.x_name, entry.question.scope.width)
-            groups.setdefault(key, []).append((entry, curve))
+            name = TOGETHER.get(curve.quantity, curve.quantity)
+            groups.setdefault((name, curve.x_name, entry.question.scope.width), []).append((entry, curve))
     several = len(widths(page)) > 1
+    usual = {entry.layer: entry.question.algorithm for entry in defaults(asked)}
     found = []
     for (name, x_name, width), curves in groups.items():
-        rows = [row for entry, curve in curves for row in _rows(entry, curve)]
-        drawn = [row for row in rows if row["y"] > 0]
+        rows = [row for entry, curve in curves for row in _rows(entry, curve, usual[entry.layer])]
+        drawn = [row for row in rows if row["y"] > 0] if logarithmic(name) else rows
         if not drawn:
             continue
         at = f", d={width}" if several else ""
-        x_axis, y_axis = _x(x_name, drawn), _y(name, drawn)
+        x, y = x_axis(x_name, [row["x"] for row in drawn]), y_axis(name, drawn)
         fitted = [row for row in drawn if row["law"] is not None]
         found.append(
             Figure(
-                name=f"{claim}.{name}.{x_name}.{width}",
+                name=f"{claim}.{name}.{x_name.replace(' ', '-')}.{width}",
                 claim=claim,
-                title=f"{Y_TITLES.get(name, name.replace('_', ' '))} against {x_name}{at}",
+                title=f"{title_of(name)} against {x_name}{at}",
                 note=_note(curves, len(rows) - len(drawn)),
                 rows=tuple(drawn),
-                main=_main(by_layer(layers, drawn, legend), x_axis, y_axis),
-                residuals=_residuals(by_layer(layers, fitted, legend), x_axis) if fitted else None,
+                main=_main(by_layer(layers, drawn, legend), x, y),
+                residuals=_residuals(by_layer(layers, fitted, legend), x) if fitted else None,
             )
         )
     return tuple(found)
 
 
-def _rows(entry: Entry, curve: Curve) -> list[dict[str, Any]]:
-    law = dict(curve.law)
+def _rows(entry: Entry, curve: Curve, usual: str) -> list[dict[str, Any]]:
+    law, positive = dict(curve.law), logarithmic(curve.quantity)
     rows = []
     for point in curve.points:
         fitted = law.get(point.x)
@@ -167,14 +167,15 @@ def _rows(entry: Entry, curve: Curve) -> list[dict[str, Any]]:
             {
                 "layer": entry.layer,
                 "algorithm": entry.question.algorithm,
-                "default": entry.question.algorithm == entry.question.layer.algorithms[0],
+                "default": entry.question.algorithm == usual,
                 "curve": curve.label,
+                "computed": _computed(curve),
                 "x": point.x,
                 "y": point.y,
                 # A log axis has no zero: an interval that reaches it is drawn to a hundredth of the value.
-                "low": max(point.low, point.y / 100),
+                "low": max(point.low, point.y / 100) if positive else point.low,
                 "high": point.high,
-                "law": fitted if fitted is not None and fitted > 0 else None,
+                "law": None if fitted is None or (positive and fitted <= 0) else fitted,
                 "residual": 100 * (point.y / fitted - 1) if fitted else None,
                 "value": said,
                 "interval": "exact" if curve.exact else ends,
@@ -184,64 +185,22 @@ def _rows(entry: Entry, curve: Curve) -> list[dict[str, Any]]:
     return rows
 
 
+def _computed(curve: Curve) -> bool:
+    """Whether a curve is a closed form or a bound; an exact count is measured."""
+    return curve.exact and not quantity(curve.quantity).whole
+
+
 def _note(curves: Sequence[tuple[Entry, Curve]], dropped: int) -> str:
     same: dict[tuple[tuple[float, float], ...], list[str]] = {}
     for entry, curve in curves:
-        same.setdefault(tuple((p.x, p.y) for p in curve.points), []).append(f"{entry.layer}/{entry.question.algorithm}")
+        if not _computed(curve):
+            points = tuple((p.x, p.y) for p in curve.points)
+            same.setdefault(points, []).append(f"{entry.layer}/{entry.question.algorithm}")
     found = [", ".join(dict.fromkeys(names)) for names in same.values() if len(set(names)) > 1]
     notes = [f"Lines that coincide: {'; '.join(found)}."] if found else []
     if dropped:
         notes.append(f"{dropped} points at or below zero cannot be drawn on a log axis; the table has them.")
     return " ".join(notes)
-
-
-def _x(name: str, rows: Sequence[Mapping[str, Any]]) -> Spec:
-    values = sorted({row["x"] for row in rows})
-    axis = {"values": values, "format": "d", "labelOverlap": "greedy", "title": X_TITLES.get(name, name), "grid": False}
-    scale = {"type": "log", "base": 2, "domain": [values[0] / 1.15, values[-1] * 1.15], "nice": False}
-    return {"field": "x", "type": "quantitative", "scale": scale, "axis": axis}
-
-
-def _y(name: str, rows: Sequence[Mapping[str, Any]]) -> Spec:
-    low = min(min(row["low"], row["law"] or row["low"]) for row in rows)
-    high = max(max(row["high"], row["law"] or row["high"]) for row in rows)
-    return log_axis("y", Y_TITLES.get(name, name.replace("_", " ")), quantity(name).unit, low, high)
-
-
-def log_axis(field: str, title: str, unit: str, low: float, high: float) -> Spec:
-    """Return the encoding of a logarithmic axis around two positive values, its ticks round and with their unit."""
-    axis = {"values": ticks(low, high), "labelExpr": _labels(unit), "title": f"{title} [{unit}]"}
-    scale = {"type": "log", "domain": [low / 1.2, high * 1.2], "nice": False}
-    return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
-
-
-def ticks(low: float, high: float) -> list[float]:
-    """Return at most eight round values around two positive ones: the finest round steps that are not too many."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    tenths, fifths, halves = ([f"{n / 10:.1f}" for n in range(10, 100, step)] for step in (1, 2, 5))
-    for steps in (tenths, fifths, halves, list("123456789"), ["1", "2", "5"], ["1", "3"], ["1"]):
-        found = [float(f"{step}e{decade}") for decade in decades for step in steps]
-        inside = [value for value in found if low / 1.2 <= value <= high * 1.2]
-        if len(inside) <= 7:
-            return inside
-    return inside[:: math.ceil(len(inside) / 7)]
-
-
-def _labels(unit: str) -> str:
-    """Return the Vega expression that writes a tick with its own unit: `10 us`, `2 MB`."""
-    scales = {
-        "s": ((1, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")),
-        "B": ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")),
-        "flop/s": ((1e12, "TFLOP/s"), (1e9, "GFLOP/s"), (1e6, "MFLOP/s"), (1, "FLOP/s")),
-    }
-    if unit not in scales:
-        return "format(datum.value, datum.value < 1e6 ? ',.6~g' : '.3~g')"
-    *most, (last, last_unit) = scales[unit]
-    text = f"format(datum.value / {last:g}, '.3~g') + ' {last_unit}'"
-    for size, name in reversed(most):
-        # Just under the size: 0.001 read from JSON may miss 1e-3 by its last bit.
-        text = f"datum.value >= {size * 0.999:.6g} ? format(datum.value / {size:g}, '.3~g') + ' {name}' : {text}"
-    return text
 
 
 def by_layer(layers: Sequence[str], rows: Sequence[Mapping[str, Any]], legend: Spec | None) -> tuple[Spec, Spec, Spec]:
@@ -274,7 +233,13 @@ def _main(look: tuple[Spec, Spec, Spec], x: Spec, y: Spec) -> Spec:
             "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour, "detail": apart},
         },
         {
+            "transform": [{"filter": "!datum.computed"}],
             "mark": {"type": "line", "strokeWidth": 1.2, "opacity": 0.45},
+            "encoding": {"y": y, "color": colour, "detail": apart},
+        },
+        {
+            "transform": [{"filter": "datum.computed"}],
+            "mark": {"type": "line", "strokeWidth": 1.6, "strokeDash": [2, 3]},
             "encoding": {"y": y, "color": colour, "detail": apart},
         },
         {
@@ -283,6 +248,7 @@ def _main(look: tuple[Spec, Spec, Spec], x: Spec, y: Spec) -> Spec:
             "encoding": {"y": {**y, "field": "law"}, "color": colour, "detail": apart},
         },
         {
+            "transform": [{"filter": "!datum.computed"}],
             "mark": {"type": "point", "size": 42, "strokeWidth": 1.6, "opacity": 1},
             "encoding": {
                 "y": y,

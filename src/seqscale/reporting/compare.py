@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from seqscale.records import Observation, Question, Row, median_interval
+from seqscale.records import Question
 from seqscale.reporting.model import Page, layer_names
+from seqscale.rows import Observation, Row, median_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,33 @@ def rivalries(page: Page) -> tuple[Rivalry, ...]:
 
     Each layer is taken with the algorithm that it names first and that has forward times.
     """
+    found = timed(page, "forward")
+    attention = next((one for one in found if one.family == "attention"), None)
+    if attention is None:
+        return ()
+    rivals = [one for one in found if one.family != "attention"]
+    ratios = ((rival.name, _ratios(attention.rows, rival.rows)) for rival in rivals)
+    return tuple(Rivalry(attention.name, name, found, page.noise_floor) for name, found in ratios if found)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A layer with its times in one mode, by length, computed by the first of its algorithms that has any."""
+
+    family: str
+    layer: str  # display name
+    name: str  # with the algorithm
+    rows: Mapping[int, Row]
+
+
+def timed(page: Page, mode: str) -> tuple[Timed, ...]:
+    """Return the layers that were timed in that mode, at the smallest width asked, in the order asked."""
     names = layer_names(page)
     measured: dict[tuple[str, str], list[Row]] = {}
     for row in page.table:
-        if row.ok and (row.cell.probe, row.cell.mode) == ("time", "forward"):
+        if row.ok and (row.cell.probe, row.cell.mode) == ("time", mode):
             measured.setdefault((row.cell.layer, row.cell.algorithm), []).append(row)
-    found: dict[str, tuple[str, str, dict[int, Row]]] = {}
+    found: dict[str, Timed] = {}
     for question in sorted(page.questions, key=lambda q: q.scope.width):
         layer = question.layer
         for algorithm in layer.algorithms:
@@ -79,13 +101,9 @@ def rivalries(page: Page) -> tuple[Rivalry, ...]:
                 break
             rows = _in_scope(measured.get((layer.name, algorithm), ()), question)
             if rows:
-                found[layer.name] = (layer.family, f"{names[layer.name]}/{algorithm}", rows)
-    attention = next((v for v in found.values() if v[0] == "attention"), None)
-    if attention is None:
-        return ()
-    rivals = [v for v in found.values() if v[0] != "attention"]
-    ratios = ((rival[1], _ratios(attention[2], rival[2])) for rival in rivals)
-    return tuple(Rivalry(attention[1], name, found, page.noise_floor) for name, found in ratios if found)
+                shown = names[layer.name]
+                found[layer.name] = Timed(layer.family, shown, f"{shown}/{algorithm}", rows)
+    return tuple(found.values())
 
 
 def _in_scope(rows: Iterable[Row], question: Question) -> dict[int, Row]:
@@ -95,13 +113,16 @@ def _in_scope(rows: Iterable[Row], question: Question) -> dict[int, Row]:
     return {r.cell.length: r for r in rows if all(getattr(r.cell, name) == getattr(scope, name) for name in same)}
 
 
-def _ratios(attention: dict[int, Row], rival: dict[int, Row]) -> tuple[Ratio, ...]:
+def _ratios(attention: Mapping[int, Row], rival: Mapping[int, Row]) -> tuple[Ratio, ...]:
     common = sorted(attention.keys() & rival.keys())
-    return tuple(_ratio(n, attention[n].observations["time"], rival[n].observations["time"]) for n in common)
+    return tuple(ratio(n, attention[n].observations["time"], rival[n].observations["time"]) for n in common)
 
 
-def _ratio(length: int, attention: Observation, rival: Observation) -> Ratio:
-    """Pair the two within each round they share, so that what disturbs a round disturbs both; else use the ends."""
+def ratio(length: int, attention: Observation, rival: Observation) -> Ratio:
+    """Return the time of the second over that of the first at a length.
+
+    The two are paired within each round they share, so that what disturbs a round disturbs both; else by their ends.
+    """
     mine, theirs = ({(s.launch, s.round): s.value for s in o.samples} for o in (attention, rival))
     shared: Sequence[float] = [theirs[key] / mine[key] for key in sorted(mine.keys() & theirs.keys())]
     if shared:

@@ -11,19 +11,22 @@ from pathlib import Path
 import vl_convert
 
 from seqscale.fit.processors import bounds, crossing
-from seqscale.records import Row
+from seqscale.reporting.calibration import Check, checks
 from seqscale.reporting.charts import Figure, figures, in_light
 from seqscale.reporting.compare import rivalries
+from seqscale.reporting.information_figures import information_figures
 from seqscale.reporting.laws import law_figures
 from seqscale.reporting.model import Page, entries, rows_of
 from seqscale.reporting.parallel import PROCESSORS, Counted, attention_of, counted, grid
+from seqscale.reporting.remembered import Kept, every_kept
 from seqscale.reporting.roofline import Roofline, roofline_figures, rooflines
+from seqscale.rows import Row
 from seqscale.units import quantity
 
 PNG_SCALE = 2  # pixels per point: sharp in print at column width
 CELL_FIELDS = (
-    "probe", "layer", "algorithm", "mode", "length [tokens]", "width", "batch", "options", "dtype", "device", "threads",
-    "seed", "cell",
+    "probe", "layer", "algorithm", "mode", "length [tokens]", "width", "batch", "options", "conditions", "dtype",
+    "device", "threads", "seed", "cell",
 )  # fmt: skip
 
 
@@ -32,7 +35,9 @@ def export(page: Page, folder: Path) -> list[Path]:
 
     figures/CLAIM.QUANTITY.X.WIDTH.svg and .png (also `.residuals`), tables/CLAIM.csv, verdicts.csv, verdicts.json,
     faster.csv, cells.csv and samples.csv; where the claims on span and idle hardware were asked, also laws.csv,
-    processors.csv, crossings.csv and roofline.csv. Every header names the unit; values are unrounded.
+    processors.csv, crossings.csv and roofline.csv; where what a state remembers was measured, means.csv and, with every
+    point of every curve, curves/PROBE.csv; calibration.csv where instruments were checked. Every header, or a column
+    beside the number, names the unit; values are unrounded.
 
     Raises:
         OSError: the folder or a file cannot be written.
@@ -54,7 +59,15 @@ def export(page: Page, folder: Path) -> list[Path]:
         written.append(_csv(folder / "crossings.csv", *_crossings(found)))
     if roofs := rooflines(page):
         written.append(_csv(folder / "roofline.csv", *_rooflines(roofs)))
-    drawn = [f for group in figures(page).values() for f in group]
+    remembered = every_kept(page)
+    if remembered:
+        written.append(_csv(folder / "means.csv", *_means(remembered)))
+    for probe in dict.fromkeys(one.cell.probe for one in remembered):
+        lines = _curves(one for one in remembered if one.cell.probe == probe)
+        written.append(_csv(folder / "curves" / f"{probe}.csv", *lines))
+    if checked := checks(page):
+        written.append(_csv(folder / "calibration.csv", *_calibration(checked)))
+    drawn = [*(f for group in figures(page).values() for f in group), *information_figures(page)]
     return [*written, *_figures([*drawn, *law_figures(page, found), *roofline_figures(page)], folder / "figures")]
 
 
@@ -95,10 +108,12 @@ def _csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -
 
 def _cell(row: Row) -> list[object]:
     cell = row.cell
-    options = " ".join(f"{key}={value}" for key, value in cell.options)
+    options, conditions = (
+        " ".join(f"{key}={value}" for key, value in given) for given in (cell.options, cell.conditions)
+    )
     return [
-        cell.probe, cell.layer, cell.algorithm, cell.mode, cell.length, cell.width, cell.batch, options, cell.dtype,
-        cell.device, cell.threads, cell.seed, cell.id,
+        cell.probe, cell.layer, cell.algorithm, cell.mode, cell.length, cell.width, cell.batch, options, conditions,
+        cell.dtype, cell.device, cell.threads, cell.seed, cell.id,
     ]  # fmt: skip
 
 
@@ -217,6 +232,45 @@ def _rooflines(found: Sequence[Roofline]) -> tuple[list[str], list[list[object]]
         ]
         for roof in found
         for p in roof.points
+    ]  # fmt: skip
+    return header, lines
+
+
+def _calibration(found: Iterable[Check]) -> tuple[list[str], list[list[object]]]:
+    """Return every comparison of every check; a check without any has one line."""
+    header = ["check", "outcome", "passed", "error [tolerances]", "comparison", "measured", "known", "allowed"]
+    lines: list[list[object]] = []
+    for check in found:
+        base: list[object] = [check.name, check.outcome, check.passed]
+        lines += [[*base, c.error, c.what, c.measured, c.known, c.allowed] for c in check.comparisons] or [
+            [*base, check.error, "", "", "", ""]
+        ]
+    return header, lines
+
+
+def _means(found: Iterable[Kept]) -> tuple[list[str], list[list[object]]]:
+    """Return each observed quantity as its mean over replicates, with Student's 95 % interval."""
+    header = [*CELL_FIELDS, "quantity", "unit", "mean", "low", "high", "replicates"]
+    lines: list[list[object]] = [
+        [*_cell(one.row), name, seen.unit, point.y, point.low, point.high, len(seen.samples)]
+        for one in found
+        for name, seen in one.row.observations.items()
+        if (point := one.point(name, 0.0)) is not None
+    ]
+    return header, lines
+
+
+def _curves(found: Iterable[Kept]) -> tuple[list[str], list[list[object]]]:
+    """Return every point of every curve of one probe's cells, with its interval."""
+    header = [*CELL_FIELDS, "curve", "quantity", "unit", "by", "x", "mean", "low", "high", "replicates", "computed"]
+    lines: list[list[object]] = [
+        [
+            *_cell(one.row), name, curve.quantity, quantity(curve.quantity).unit, curve.by, point.x, point.y, point.low,
+            point.high, curve.replicates, curve.exact,
+        ]
+        for one in found
+        for name, curve in one.profiles.curves.items()
+        for point in one.points(name)
     ]  # fmt: skip
     return header, lines
 

@@ -9,53 +9,70 @@ from typing import Any
 
 import jinja2
 
-from seqscale.records import Row
+from seqscale.reporting.calibration import calibration_line, checks
 from seqscale.reporting.charts import DARK, FILLED, LIGHT, Figure, config, figures, overview
+from seqscale.reporting.choices import SMALLEST_DIFFERENCE, choices
 from seqscale.reporting.compare import Rivalry, rivalries
+from seqscale.reporting.fixes import fixes
+from seqscale.reporting.information import section as information_section
 from seqscale.reporting.library import library
 from seqscale.reporting.model import (
     TAKEAWAYS,
     Entry,
     Page,
     by_takeaway,
+    conditions_text,
     defaults,
     duration,
     entries,
     failures,
     in_words,
+    judged,
     layer_names,
     lengths_text,
     outcome_counts,
+    printable,
     reason_counts,
     rows_of,
     scope_facts,
+    several_widths,
+    varying,
     verdict_counts,
-    widths,
 )
-from seqscale.reporting.phrase import answer
-from seqscale.reporting.processors import section
+from seqscale.reporting.phrase import answer, named
+from seqscale.reporting.processors import section as processors_section
+from seqscale.rows import Row
 from seqscale.units import QUANTITIES, format_value
 from seqscale.verdicts.base import Kind, Reason, Verdict
 from seqscale.verdicts.common import SMALLEST_FLOOR
 
+# Claims whose first figure is drawn small on the first page: as many as stand side by side, the first that were asked.
 OVERVIEW = {
     "time.linear-forward": "Forward time",
     "memory.bptt-linear": "What training keeps in memory",
+    "information.first-token-fades": "What is left of the first token",
     "memory.decode-state": "State carried while decoding",
 }
+SMALL = 3
 View = dict[str, Any]
 
 
 def report(page: Page) -> str:
     """Return the whole page as one HTML document that loads nothing from anywhere."""
-    drawn, small = figures(page), overview(page, tuple(OVERVIEW))
-    processors = section(page)
+    drawn, small = figures(page), dict(list(overview(page, tuple(OVERVIEW)).items())[:SMALL])
+    processors, information = processors_section(page), information_section(page)
     more = (*processors["law_figures"], *processors["roof_figures"]) if processors else ()
-    data = {f.name: _figure_data(f) for found in (*drawn.values(), small.values(), more) for f in found}
+    remembered = information["figures"] if information else ()
+    data = {f.name: _figure_data(f) for found in (*drawn.values(), small.values(), remembered, more) for f in found}
+    decided, found_checks = judged(page), checks(page)
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(_asset("template.html")).render(
+    return environment.get_template("template.html").render(
         style=_asset("style.css"),
         script=_asset("app.js"),
         library=library(),
@@ -63,15 +80,25 @@ def report(page: Page) -> str:
         config=_embedded(config()),
         processors=processors,
         processors_data=_embedded(processors["data"]) if processors else "",
-        processors_script=_asset("processors.js"),
+        processors_script=_asset("draw.js") + _asset("processors.js"),
+        information=information,
+        information_data=_embedded(information["data"]) if information else "",
+        information_script=_asset("draw.js") + _asset("information.js"),
+        checks=found_checks,
+        calibration=calibration_line(found_checks),
+        instruments_title=TAKEAWAYS[0],
+        choices=choices(page),
+        smallest_difference=SMALLEST_DIFFERENCE,
+        fixes=_fixes(page),
         palette={"light": LIGHT, "dark": DARK},
         page=page,
         machine=flat(page.machine),
         versions=flat(page.versions),
         answer=answer(page),
         facts=[*scope_facts(page), duration(page.wall_s), page.date],
-        counts={verdict.name: n for verdict, n in verdict_counts(page.judgements).items()},
-        reasons=reason_counts(page.judgements),
+        total=len(decided),
+        counts={verdict.name: n for verdict, n in verdict_counts(decided).items()},
+        reasons=reason_counts(decided),
         outcomes=outcome_counts(page.table),
         legend=[(name, i % len(LIGHT)) for i, name in enumerate(layer_names(page).values())],
         takeaways=_takeaways(page),
@@ -82,7 +109,7 @@ def report(page: Page) -> str:
             {"failure": f, "word": in_words(f.kind), "lengths": lengths_text(f.lengths)} for f in failures(page.table)
         ],
         filled=FILLED,
-        several_widths=len(widths(page)) > 1,
+        several_widths=several_widths(page),
         smallest_floor=SMALLEST_FLOOR,
         kinds=Kind,
         verdicts=Verdict,
@@ -106,24 +133,51 @@ def _figure_data(figure: Figure) -> View:
 
 
 def _takeaways(page: Page) -> list[View]:
-    """Return one card for each takeaway: its claims, each with counts and a line for every layer's default."""
+    """Return one card for each takeaway: its first claim with a line for every layer's default, the others in words."""
     cards = []
     for takeaway, claims in by_takeaway(page).items():
-        judged = [e.judgement for asked in claims.values() for e in asked]
+        everything = [e.judgement for asked in claims.values() for e in asked]
+        first = next(iter(claims))
         cards.append(
             {
                 "number": takeaway,
                 "title": TAKEAWAYS[takeaway],
-                "counts": {v.name: n for v, n in verdict_counts(judged).items()},
-                "total": len(judged),
+                "counts": {v.name: n for v, n in verdict_counts(everything).items()},
+                "total": len(everything),
                 "claims": [
-                    {"id": claim, "sentence": page.claims[claim].sentence, "rows": [_row(e) for e in defaults(asked)]}
+                    {
+                        "id": claim,
+                        "sentence": page.claims[claim].sentence,
+                        "rows": [_row(e) for e in defaults(asked)] if claim == first else [],
+                        "found": [(v.name, names) for v in Verdict if (names := named(asked, v))],
+                    }
                     for claim, asked in claims.items()
                 ],
                 "beside": _attention_elsewhere(page) if takeaway == 4 else [],
             }
         )
     return cards
+
+
+def _fixes(page: Page) -> View:
+    """Return fix -> column -> findings, each with its counts and the first number that there is."""
+    return {
+        fix: {
+            column: [
+                {
+                    "claim": f.claim,
+                    "words": f.words,
+                    "counts": {v.name: n for v, n in verdict_counts(e.judgement for e in f.entries).items()},
+                    "number": next(
+                        (f"{e.subject}: {e.judgement.headline}" for e in f.entries if e.judgement.headline), ""
+                    ),
+                }
+                for f in found
+            ]
+            for column, found in columns.items()
+        }
+        for fix, columns in fixes(page).items()
+    }
 
 
 def _attention_elsewhere(page: Page) -> list[View]:
@@ -189,6 +243,7 @@ def _rivalry(found: Rivalry) -> View:
 def _claim(page: Page, claim: str, asked: Sequence[Entry], drawn: Iterable[Figure]) -> View:
     wanted = {curve.quantity for e in asked for curve in e.judgement.curves}
     rows = rows_of(page, asked)
+    apart, names = varying(row for _, row in rows), layer_names(page)
     return {
         "id": claim,
         "claim": page.claims[claim],
@@ -197,15 +252,17 @@ def _claim(page: Page, claim: str, asked: Sequence[Entry], drawn: Iterable[Figur
         "rows": [_row(e) for e in asked],
         "figures": list(drawn),
         "cells": len(rows),
-        "table": [line for entry, row in rows for line in _lines(entry, row, wanted)],
+        "table": [line for _, row in rows for line in _lines(row, wanted, names, apart)],
     }
 
 
-def _lines(entry: Entry, row: Row, wanted: set[str]) -> list[View]:
+def _lines(row: Row, wanted: set[str], names: Mapping[str, str], apart: Mapping[str, Sequence[str]]) -> list[View]:
     """Return the table lines of a cell: one for each quantity the claim draws, or one that says what became of it."""
     cell = row.cell
-    options = " ".join(f"{key}={value}" for key, value in cell.options)
-    base = {"subject": f"{entry.layer}/{cell.algorithm}", "mode": cell.mode, "length": cell.length}
+    options = " ".join((*(f"{key}={value}" for key, value in cell.options), *conditions_text(cell, apart)))
+    # a rival or a control need not be among the layers asked
+    layer = names.get(cell.layer) or printable(cell.layer)
+    base = {"subject": f"{layer}/{cell.algorithm}", "mode": cell.mode, "length": cell.length}
     base |= {"width": f"{cell.width} {options}".strip()}
     word = in_words(row.outcome.kind) if row.outcome else "left"
     if not row.ok:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqscale.reporting.charts import Figure, Spec, by_layer, log_axis, tips
+from seqscale.reporting.axes import Spec, log_axis
+from seqscale.reporting.charts import Figure, by_layer, tips
 from seqscale.reporting.model import Page
 from seqscale.reporting.parallel import LARGEST, Counted, coloured, grid
 from seqscale.units import format_value

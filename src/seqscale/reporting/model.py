@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from seqscale.records import Cell, OutcomeKind, Question, Row, Table
+from seqscale.records import INSTRUMENT_NAME, Cell, Option, Question
+from seqscale.rows import OutcomeKind, Row, Table
 from seqscale.units import format_seconds
 from seqscale.verdicts.base import AbstractClaim, Judgement, Verdict
 
 TAKEAWAYS = {
+    0: "The instruments read what is known",
     1: "Steps must wait for each other",
     2: "A fixed state forgets",
     3: "BPTT memory grows with T",
@@ -66,7 +68,7 @@ class Entry:
     question: Question
     judgement: Judgement
     layer: str  # display name
-    subject: str  # "gru/library", with the width where the page has several
+    subject: str  # "gru/library", with the width where the claim was asked at several
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,11 @@ def printable(text: str) -> str:
 
 
 def layer_names(page: Page) -> dict[str, str]:
-    """Return layer -> the name to print: a user's file without its folders, unless two files share that name."""
-    layers = dict.fromkeys(q.layer.name for q in page.questions)
+    """Return layer -> the name to print: a user's file without its folders, unless two files share that name.
+
+    An instrument is asked about like a layer, and is none.
+    """
+    layers = dict.fromkeys(q.layer.name for q in page.questions if q.layer.name != INSTRUMENT_NAME)
     short = {name: printable(name.rsplit("/", 1)[-1]) or "?" for name in layers}
     times = Counter(short.values())
     return {name: text if times[text] == 1 else printable(name) for name, text in short.items()}
@@ -100,15 +105,36 @@ def widths(page: Page) -> tuple[int, ...]:
 
 
 def entries(page: Page) -> dict[str, tuple[Entry, ...]]:
-    """Return claim id -> its entries, claims by takeaway and then in the order asked."""
-    names, several = layer_names(page), len(widths(page)) > 1
+    """Return claim id -> its entries, claims by takeaway and then in the order asked; only what is asked of layers."""
+    names, asked = layer_names(page), _widths_asked(page)
     found: dict[str, list[Entry]] = {}
     for question, judgement in zip(page.questions, page.judgements, strict=True):
+        if question.layer.name not in names:
+            continue
         layer = names[question.layer.name]
-        subject = f"{layer}/{question.algorithm}" + (f" d={question.scope.width}" if several else "")
-        found.setdefault(question.claim, []).append(Entry(question, judgement, layer, subject))
+        width = f" d={question.scope.width}" if len(asked[question.claim]) > 1 else ""
+        entry = Entry(question, judgement, layer, f"{layer}/{question.algorithm}{width}")
+        found.setdefault(question.claim, []).append(entry)
     ranked = sorted(found, key=lambda claim: page.claims[claim].takeaway)
     return {claim: tuple(found[claim]) for claim in ranked}
+
+
+def several_widths(page: Page) -> bool:
+    """Whether some claim was asked at more than one width of the stream."""
+    return any(len(asked) > 1 for asked in _widths_asked(page).values())
+
+
+def _widths_asked(page: Page) -> dict[str, set[int]]:
+    asked: dict[str, set[int]] = {}
+    for question in page.questions:
+        asked.setdefault(question.claim, set()).add(question.scope.width)
+    return asked
+
+
+def judged(page: Page) -> tuple[Judgement, ...]:
+    """Return the judgements of layers, in the order asked."""
+    names = layer_names(page)
+    return tuple(j for q, j in zip(page.questions, page.judgements, strict=True) if q.layer.name in names)
 
 
 def by_takeaway(page: Page) -> dict[int, dict[str, tuple[Entry, ...]]]:
@@ -161,15 +187,31 @@ def outcome_counts(table: Table) -> dict[str, int]:
 def failures(table: Table) -> tuple[Failure, ...]:
     """Return the rows that have an outcome other than ok, grouped by what went wrong."""
     groups: dict[tuple[str, str, OutcomeKind, str], list[Cell]] = {}
+    apart = varying(table)
     for row in table:
         if row.outcome is not None and row.outcome.kind is not OutcomeKind.ok:
             cell = row.cell
-            key = (f"{cell.layer}/{cell.algorithm}", f"{cell.probe} {cell.mode}", row.outcome.kind)
+            what = " ".join((cell.probe, cell.mode, *conditions_text(cell, apart)))
+            key = (f"{cell.layer}/{cell.algorithm}", what, row.outcome.kind)
             groups.setdefault((*key, row.outcome.reason or ""), []).append(cell)
     return tuple(
         Failure(subject, what, tuple(sorted({c.length for c in cells})), len(cells), kind, reason)
         for (subject, what, kind, reason), cells in groups.items()
     )
+
+
+def varying(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
+    """Return probe -> the conditions that tell its cells apart, in the order of their names."""
+    seen: dict[str, dict[str, set[Option]]] = {}
+    for cell in (row.cell for row in rows):
+        for name, value in cell.conditions:
+            seen.setdefault(cell.probe, {}).setdefault(name, set()).add(value)
+    return {probe: tuple(n for n, values in found.items() if len(values) > 1) for probe, found in seen.items()}
+
+
+def conditions_text(cell: Cell, apart: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Write the conditions of a cell that `varying` names for its probe, each as `pairs=4`."""
+    return tuple(f"{name}={value}" for name, value in cell.conditions if name in apart.get(cell.probe, ()))
 
 
 def lengths_text(lengths: Iterable[int]) -> str:
@@ -187,7 +229,11 @@ def duration(seconds: float) -> str:
 
 
 def scope_facts(page: Page) -> tuple[str, ...]:
-    """Return where the page's verdicts hold, in words; each fact once over all questions."""
+    """Return where the page's verdicts hold, in words; each fact once over all questions.
+
+    A claim that registers its own lengths says so in the scope of its judgement.
+    """
+    asked = list(zip(page.questions, page.judgements, strict=True))
     scopes = [q.scope for q in page.questions]
     if not scopes:
         return ()
@@ -195,13 +241,13 @@ def scope_facts(page: Page) -> tuple[str, ...]:
     def each(*values: object) -> str:
         return ", ".join(str(value) for value in dict.fromkeys(values))
 
-    threads = each(*(s.threads for s in scopes))
+    threads = each(*sorted({s.threads for s in scopes}))
     return (
         f"{threads} {each(*(s.device.upper() for s in scopes))} thread{'' if threads == '1' else 's'}",
         each(*(s.dtype for s in scopes)),
         f"width {each(*widths(page))}",
         f"batch {each(*(s.batch for s in scopes))}",
-        f"T {lengths_text(n for s in scopes for n in s.lengths)}",
+        f"T {lengths_text(n for q, j in asked for n in j.scope.get('lengths', q.scope.lengths))}",
     )
 
 

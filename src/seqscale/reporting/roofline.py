@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seqscale.reporting.charts import Figure, Spec, by_layer, log_axis, tips
+from seqscale.reporting.axes import Spec, log_axis
+from seqscale.reporting.charts import Figure, by_layer, tips
 from seqscale.reporting.model import Page, entries, layer_names, lengths_text
 from seqscale.units import format_bandwidth, format_flop_rate
 

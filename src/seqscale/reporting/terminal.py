@@ -6,7 +6,8 @@ import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from seqscale.records import Table
+from seqscale.records import INSTRUMENT_NAME
+from seqscale.reporting.calibration import calibration_line, checks
 from seqscale.reporting.compare import Rivalry, rivalries
 from seqscale.reporting.model import (
     TAKEAWAYS,
@@ -17,6 +18,7 @@ from seqscale.reporting.model import (
     duration,
     failures,
     in_words,
+    judged,
     lengths_text,
     outcome_counts,
     printable,
@@ -24,12 +26,14 @@ from seqscale.reporting.model import (
     scope_facts,
     verdict_counts,
 )
-from seqscale.reporting.phrase import algorithms_line, grouped
+from seqscale.reporting.phrase import grouped
+from seqscale.rows import Table
 from seqscale.verdicts.base import AbstractClaim, Judgement, Reason, Verdict
 
 WIDTH = 100  # columns
-COLUMNS = (37, 20, 20, 23)  # claim (the longest id has 34 letters), holds, fails, undecided
+COLUMNS = (45, 18, 18, 19)  # claim (the longest id has 42 letters), holds, fails, undecided
 RIVAL_COLUMNS = (19, 29, 29, 23)  # rival, at the smallest length, at the largest, crossover
+DECIDED = 3  # commands that would decide something, the cheapest
 HEADS = {Verdict.supported: "HOLDS", Verdict.contradicted: "FAILS", Verdict.undecided: "UNDECIDED"}
 
 
@@ -41,7 +45,10 @@ def first_screen(page: Page, *, store: str, report: str | None, command: str = "
         store, report: paths as the user may type them; report None: none was written.
         command: the run as it was typed, to be repeated with --until.
     """
-    parts = (_header(page), _takeaways(page), _faster(rivalries(page)), _next_steps(page, store, report, command))
+    parts = (
+        _header(page), _takeaways(page) or _instruments(page), _faster(rivalries(page)),
+        _next_steps(page, store, report, command),
+    )  # fmt: skip
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 
@@ -56,17 +63,19 @@ def claims_text(judgements: Sequence[Judgement], claims: Mapping[str, AbstractCl
         lines += _wrapped(f"{said.kind.name}: {said.kind.value}. {said.estimand}; delta {said.delta:g}.", "  ")
         for j in found:
             why = "" if j.reason is None else f" ({j.reason.name}: {j.reason.value}; {j.reason.cure})"
-            lines += _wrapped(f"{j.layer}/{j.algorithm} {_where(j)}: {j.verdict.name}{why}", "  - ", "    ")
+            lines += _wrapped(f"{j.layer}/{j.algorithm}{_where(j)}: {j.verdict.name}{why}", "  - ", "    ")
             lines += _wrapped(j.statement, "    ")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n" if blocks else "no claim was asked.\n"
 
 
 def _where(judgement: Judgement) -> str:
-    """Write the part of a verdict's scope in which two verdicts of one layer differ."""
+    """Write the part of a verdict's scope in which two verdicts of one layer differ; an instrument has none."""
     scope = judgement.scope
     lengths = scope.get("lengths")
-    return f"(T {lengths[0]}..{lengths[-1]}, d={scope['width']}, batch {scope['batch']})" if lengths else ""
+    if not lengths or judgement.layer == INSTRUMENT_NAME:
+        return ""
+    return f" (T {lengths_text(lengths)}, d={scope['width']}, batch {scope['batch']})"
 
 
 def status_text(table: Table) -> str:
@@ -86,6 +95,8 @@ def _header(page: Page) -> list[str]:
     lines = _wrapped(facts, "", "  ")
     counts = outcome_counts(page.table)
     lines += _wrapped(f"cells: {_counted(counts)}. Verdicts hold for this scope." if counts else "no cells.", "")
+    if found := checks(page):
+        lines += _wrapped(f"instruments: {calibration_line(found)}.", "", "  ")
     for note in page.notes:
         lines += _wrapped(f"note: {note}", "", "  ")
     return lines
@@ -96,31 +107,62 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _takeaways(page: Page) -> list[str]:
-    """Write the kata's takeaways: a line each with counts, and below it a row and the numbers of every claim."""
+    """Write the kata's takeaways: a line each with counts, its first claim with names and numbers, then its others.
+
+    The others name layers only where they fit on their line.
+    """
     found = by_takeaway(page)
     if not found:
         return []
     lines = _row(["THE KATA SAYS", *HEADS.values()])
     for takeaway, claims in found.items():
-        judged = [e.judgement for asked in claims.values() for e in asked]
-        counts = verdict_counts(judged)
-        lines += _row([f"{takeaway} {TAKEAWAYS[takeaway]}", *(f"{counts[v]} of {len(judged)}" for v in HEADS)])
-        for claim, asked in claims.items():
-            lines += _row([f"  {claim}", *(_names(asked, verdict) for verdict in HEADS)])
-            lines += _numbers(defaults(asked))
+        everything = [e.judgement for asked in claims.values() for e in asked]
+        counts = verdict_counts(everything)
+        lines += _row([f"{takeaway} {TAKEAWAYS[takeaway]}", *(f"{counts[v]} of {len(everything)}" for v in HEADS)])
+        for place, (claim, asked) in enumerate(claims.items()):
+            widths = [w - 1 for w in COLUMNS[1:]] if place else [len(asked) * WIDTH] * len(HEADS)
+            lines += _row([f"  {claim}", *map(_names, [asked] * len(HEADS), HEADS, widths)])
+            lines += [] if place else _numbers(defaults(asked))
     return lines
 
 
-def _names(asked: Sequence[Entry], verdict: Verdict) -> str:
-    """List the layers of one verdict, each once; undecided ones with the reason."""
-    if verdict is not Verdict.undecided:
-        return " ".join(grouped([e for e in asked if e.judgement.verdict is verdict], asked)) or "-"
-    names = []
-    for reason in Reason:
-        found = [e for e in asked if e.judgement.reason is reason]
-        if found:
-            names.append(f"{reason.name}: {' '.join(grouped(found, asked))}")
-    return "; ".join(names) or "-"
+def _instruments(page: Page) -> list[str]:
+    """Write every check of the instruments, for a study that asks nothing of layers."""
+    found = checks(page)
+    if not found:
+        return []
+    lines = [f"{TAKEAWAYS[0].upper()}: error over what is allowed"]
+    for check in found:
+        error = "-" if check.error is None else f"{check.error:.3g}"
+        word = check.outcome if check.error is None else "passed" if check.passed else "FAILED"
+        furthest = check.comparisons[0].text() if check.comparisons else ""
+        lines += _wrapped(f"{check.name:<16} {error:>6}  {word:<7} {furthest}", "  ", " " * 35)
+    return lines
+
+
+def _names(asked: Sequence[Entry], verdict: Verdict, width: int) -> str:
+    """Name the layers of one verdict as far as they fit on a line, or count them; undecided ones with the reason."""
+    found = [e for e in asked if e.judgement.verdict is verdict]
+    if verdict is not Verdict.undecided or not found:
+        return _shortly(found, asked, width)
+    by_reason = {reason: [e for e in found if e.judgement.reason is reason] for reason in Reason}
+    known = {reason.name: some for reason, some in by_reason.items() if some}
+    named = "; ".join(f"{reason}: {' '.join(grouped(some, asked))}" for reason, some in known.items())
+    return named if len(named) <= width else ", ".join(f"{len(some)} {reason}" for reason, some in known.items())
+
+
+def _shortly(found: Sequence[Entry], asked: Sequence[Entry], width: int) -> str:
+    """Write the names of `found`, "all 11", "all but gru", or "7 of 11": the first that is short enough."""
+    if not found:
+        return "-"
+    rest = [e for e in asked if e not in set(found)]
+    names = " ".join(grouped(found, asked))
+    if len(names) <= width:
+        return names
+    if not rest:
+        return f"all {len(asked)}"
+    others = f"all but {' '.join(grouped(rest, asked))}"
+    return others if len(others) <= width else f"{len(found)} of {len(asked)}"
 
 
 def _numbers(asked: Sequence[Entry]) -> list[str]:
@@ -144,7 +186,10 @@ def _row(cells: Sequence[str], widths: Sequence[int] = COLUMNS) -> list[str]:
     gaps = [1] * (len(widths) - 1) + [0]  # what follows a cell: the next column, or nothing
     for cell, width, gap in zip(cells, widths, gaps, strict=True):
         lead = " " * (len(cell) - len(cell.lstrip()))
-        columns.append(textwrap.wrap(cell.strip(), width - gap, initial_indent=lead, subsequent_indent=lead) or [""])
+        wrapped = textwrap.wrap(
+            cell.strip(), width - gap, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
+        )
+        columns.append(wrapped or [""])
     height = max(len(column) for column in columns)
     lines = []
     for i in range(height):
@@ -169,11 +214,13 @@ def _faster(found: Sequence[Rivalry]) -> list[str]:
 
 
 def _next_steps(page: Page, store: str, report: str | None, command: str) -> list[str]:
-    counts, reasons = verdict_counts(page.judgements), reason_counts(page.judgements)
+    found = judged(page)
+    counts, reasons = verdict_counts(found), reason_counts(found)
     why = f" ({', '.join(f'{n} {reason}' for reason, n in reasons.items())})" if reasons else ""
-    lines = [", ".join(f"{n} {verdict.name}" for verdict, n in counts.items()) + why]
-    if page.questions:
-        lines += _wrapped(f"a bare name stands for every algorithm judged: {algorithms_line(page)}", "", "  ")
+    lines = []
+    if found or not checks(page):
+        lines += [", ".join(f"{n} {verdict.name}" for verdict, n in counts.items()) + why]
+        lines += ["a bare name stands for every algorithm of the layer that was judged"] if found else []
     steps = [*_decide(page, command), ("Your own layer:", "seqscale run --layer mine.py:MyLayer")]
     steps += [("Report:", report)] if report is not None else []
     steps += [("Every claim:", f"seqscale claims {store}")]
@@ -183,9 +230,11 @@ def _next_steps(page: Page, store: str, report: str | None, command: str) -> lis
 
 
 def _decide(page: Page, command: str) -> list[tuple[str, str]]:
-    """Return the commands that would decide what more measurement can decide, the cheapest first."""
+    """Return the commands that would decide what more measurement can decide: the cheapest, and how many more."""
     ranked = sorted(page.costs.items(), key=lambda item: item[1])
-    return [(f"Decide {claim} (about {duration(s)}):", f"{command} --until {claim}") for claim, s in ranked]
+    steps = [(f"Decide in about {duration(s)}:", f"{command} --until {claim}") for claim, s in ranked[:DECIDED]]
+    more = len(ranked) - DECIDED
+    return [*steps, ("", f"and {more} more claims likewise: each undecided one names its cure")] if more > 0 else steps
 
 
 def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:

@@ -3,6 +3,7 @@
 Format history:
     0001-first      cells, samples, outcomes, crashes, gates, questions, runs
     0002-documents  documents: the text that a probe writes of a cell
+    0003-conditions what a cell's probe fixes, a layer's fastest algorithm, how far a question's study goes
 
 A field that records.Cell or records.Question gains gets a step here that fills it in the records already stored
 so that a file of any age opens (tests/data/store_v1.db).
@@ -88,6 +89,27 @@ MIGRATIONS = (
                 cell INTEGER PRIMARY KEY REFERENCES cells (number),
                 text TEXT NOT NULL
             )""",
+        ),
+    ),
+    Migration(
+        "0003-conditions",
+        (
+            "UPDATE cells SET record = json_set(record, '$.conditions', json('{}'))",
+            # A question is known by its text: names stay in alphabetical order, as the store writes them.
+            """UPDATE questions SET record = json_object(
+                'algorithm', record ->> '$.algorithm', 'claim', record ->> '$.claim',
+                'layer', json_object(
+                    'algorithms', record -> '$.layer.algorithms', 'family', record ->> '$.layer.family',
+                    'fastest', NULL, 'name', record ->> '$.layer.name', 'sentence', record ->> '$.layer.sentence',
+                    'target', record ->> '$.layer.target', 'version', record ->> '$.layer.version',
+                    'widen', record ->> '$.layer.widen'),
+                'scope', json_object(
+                    'batch', record -> '$.scope.batch', 'device', record ->> '$.scope.device',
+                    'dtype', record ->> '$.scope.dtype', 'extent', iif(study = 'full', 'full', 'quick'),
+                    'launcher', record ->> '$.scope.launcher', 'lengths', record -> '$.scope.lengths',
+                    'machine', record ->> '$.scope.machine', 'options', record -> '$.scope.options',
+                    'seed', record -> '$.scope.seed', 'threads', record -> '$.scope.threads',
+                    'torch', record ->> '$.scope.torch', 'width', record -> '$.scope.width'))""",
         ),
     ),
 )

@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from seqscale.errors import StoreError
-from seqscale.records import Cell, Observation, Outcome, OutcomeKind, Question, Row, Sample, Table
+from seqscale.records import Cell, Question
+from seqscale.rows import Observation, Outcome, OutcomeKind, Row, Sample, Table
 from seqscale.store import files
 from seqscale.store.lock import WriterLock
 from seqscale.units import quantity

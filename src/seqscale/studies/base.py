@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from seqscale.records import MACHINE_NAME, Block, Cell, Effort, LayerSpec, Option, Question, Scope
-from seqscale.verdicts.base import AbstractClaim
+from seqscale.records import Block, Cell, Effort, LayerSpec, Option, Question, Scope
+from seqscale.verdicts.base import AbstractClaim, Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +19,14 @@ class Study:
         lengths: lengths of the default algorithm, rising.
         widths: widths of the stream; each gives questions of its own.
         state_width: width of the stream at which claims on widening are asked; they multiply it by 8 and 16.
+        token_width: width of the stream at which claims on what a state remembers are asked.
+        costed: the layers whose time, memory and counts are asked for when the user names none; empty: all.
+        extent: how far the claims that register their own cells go (records.EXTENTS).
         loop_lengths, loop_lengths_attention: lengths at which a Python loop over `step` is measured; attention's loop
             costs T^2 copies.
         launcher: "fork" (one prepared parent) or "fresh" (a new process for each launch).
         efforts: probe -> how hard its cells are measured.
+        claims: ids of the claims it is about; empty: all.
     """
 
     name: str
@@ -30,17 +34,22 @@ class Study:
     lengths: tuple[int, ...]
     widths: tuple[int, ...]
     state_width: int
+    token_width: int
+    costed: tuple[str, ...]
+    extent: str
     loop_lengths: tuple[int, ...]
     loop_lengths_attention: tuple[int, ...]
     launcher: str
     efforts: Mapping[str, Effort]
+    claims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user asked for; None means the study's own choice."""
+    """What the user asked for; None means the study's own choice. `named`: whether the user named the layers."""
 
     layers: tuple[LayerSpec, ...]
+    named: bool
     algorithms: Mapping[str, tuple[str, ...]]  # layer name -> the algorithms the user named, if any
     claims: tuple[AbstractClaim, ...]
     machine: str
@@ -62,21 +71,35 @@ def questions(study: Study, request: Request) -> tuple[Question, ...]:
             claim=claim.id, layer=layer, algorithm=algorithm, scope=_scope(study, request, layer, algorithm, width)
         )
         for claim in request.claims
-        for layer in request.layers
-        if claim.applies(layer)
-        for algorithm in _algorithms(request, layer)
+        if not study.claims or claim.id in study.claims
+        for layer in _layers(study, request, claim)
+        for algorithm in _algorithms(request, layer, claim)
         for width in _widths(study, request, claim)
     )
 
 
+def _layers(study: Study, request: Request, claim: AbstractClaim) -> tuple[LayerSpec, ...]:
+    if claim.subject is not None:
+        return (claim.subject,)
+    chosen = study.costed if claim.costs and not request.named else ()
+    return tuple(layer for layer in request.layers if claim.applies(layer) and (not chosen or layer.name in chosen))
+
+
 def _widths(study: Study, request: Request, claim: AbstractClaim) -> tuple[int, ...]:
-    if claim.widens:
-        return (min(study.state_width, request.width or study.state_width),)
-    return (request.width,) if request.width else study.widths
+    match claim.stream:
+        case Stream.widened:
+            return (min(study.state_width, request.width or study.state_width),)
+        case Stream.tokens:
+            return (request.width or study.token_width,)
+        case Stream.study:
+            return (request.width,) if request.width else study.widths
 
 
-def _algorithms(request: Request, layer: LayerSpec) -> tuple[str, ...]:
-    return request.algorithms.get(layer.name, layer.algorithms)
+def _algorithms(request: Request, layer: LayerSpec, claim: AbstractClaim) -> tuple[str, ...]:
+    named = request.algorithms.get(layer.name)
+    if claim.every_algorithm:
+        return named or layer.algorithms
+    return named[:1] if named else (layer.fastest or layer.algorithms[0],)
 
 
 def _scope(study: Study, request: Request, layer: LayerSpec, algorithm: str, width: int) -> Scope:
@@ -97,6 +120,7 @@ def _scope(study: Study, request: Request, layer: LayerSpec, algorithm: str, wid
         machine=request.machine,
         torch=request.torch,
         options=_options(request, layer),
+        extent=study.extent,
     )
 
 
@@ -109,9 +133,9 @@ def _options(request: Request, layer: LayerSpec) -> tuple[tuple[str, Option], ..
 def blocks(study: Study, asked: Sequence[Question], claims: Mapping[str, AbstractClaim]) -> tuple[Block, ...]:
     """Return the cells of all questions, each once, in blocks that are measured together.
 
-    Counts come first (cheap, and they decide claims within seconds), then the machine's ceilings, forward and decode
-    times, memory, and training times last. Cells of one mode, one widening and one number of threads share a block, so
-    that rivals meet in the same rounds.
+    What untrained layers remember comes first; then the counts (cheap, they decide claims at once), the machine's
+    ceilings, forward and decode times, memory, training times; what is trained comes last. Cells of one mode, one
+    widening and one number of threads share a block, so that rivals meet in the same rounds.
     """
     narrowest = min((question.scope.width for question in asked), default=1)
     groups: dict[_Group, dict[str, Cell]] = {}
@@ -125,6 +149,14 @@ def blocks(study: Study, asked: Sequence[Question], claims: Mapping[str, Abstrac
     )
 
 
+# What is measured first: what needs no training, the layers' costs, what is trained.
+ORDER = (
+    ("calibration", "memory-curve", "fisher-memory", "token-bits", "segments", "gradient-horizon"),
+    ("count", "schedule", "ceiling", "time", "memory"),
+    ("recall", "truncation", "state-ceiling", "copy-memory", "adding"),
+)
+
+
 class _Group(NamedTuple):
     """What the cells of a block have in common."""
 
@@ -136,7 +168,7 @@ class _Group(NamedTuple):
 
 
 def _group(cell: Cell, scope: Scope, narrowest: int) -> _Group:
-    if cell.layer == MACHINE_NAME:  # the same machine whatever the width of the question, measured once
+    if not cell.of_layer:  # the same machine whatever the width of the question, measured once
         return _Group(cell.probe, cell.mode, False, narrowest, cell.threads)
     widened = dict(cell.options) != dict(scope.options) or cell.width != scope.width
     return _Group(cell.probe, cell.mode, widened, scope.width, cell.threads)
@@ -145,9 +177,9 @@ def _group(cell: Cell, scope: Scope, narrowest: int) -> _Group:
 def _rank(group: _Group) -> tuple[object, ...]:
     """Return what the blocks are sorted by: first come, first measured."""
     late = group.mode == "training" and group.probe == "time"
-    order = ("count", "schedule", "ceiling", "time", "memory").index(group.probe)
+    band, order = next((band, probes.index(group.probe)) for band, probes in enumerate(ORDER) if group.probe in probes)
     modes = ("forward", "decode", "training").index(group.mode)
-    return (group.width, late, order, group.widened, modes, group.threads)
+    return (band, group.width, late, order, group.widened, modes, group.threads)
 
 
 def harder(effort: Effort) -> Effort:

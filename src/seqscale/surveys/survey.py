@@ -14,7 +14,7 @@ from seqscale.errors import UnsupportedError
 from seqscale.fit.exact import ExactLaw, exact_law, extended, late_law
 from seqscale.fit.points import Points
 from seqscale.fit.power import PowerFit, fit_power
-from seqscale.records import Observation, Sample
+from seqscale.rows import Observation, Sample
 from seqscale.surveys.counting import Counter, Size, Subject
 from seqscale.surveys.sizes import BOUNDARIES, HELD_OUT, SHORT, SHORT_HELD_OUT, at_length, over_sizes
 from seqscale.tracing.stop import UntraceableError
@@ -142,9 +142,10 @@ def survey(
     except UntraceableError as error:
         return _executed(counter, mode, asked, lengths, str(error), start)
     notes = _count_lengths(counter, asked)
-    # chunks show in the number of kernels: where that has a law, another length will seldom find what is missing
-    kernels = _law(counter, asked, _at_asked(counter, asked), "kernels", over=False)
-    _while_cheap(counter, asked, BOUNDARIES, BOUNDARY_S if kernels.over_length is None else CHEAP_S)
+    # chunks show in the number of kernels or in the work: where both have a law, another length will seldom find what
+    # is missing
+    found = (_law(counter, asked, _at_asked(counter, asked), name, over=False) for name in ("kernels", "work"))
+    _while_cheap(counter, asked, BOUNDARIES, BOUNDARY_S if any(f.over_length is None for f in found) else CHEAP_S)
     for length in lengths:
         if _forecast(counter, asked, length) < ASKED_S:
             _try(counter, at_length(asked, length), ONE_S)

@@ -5,6 +5,7 @@
     reduction      ceil(log2 n): a tree over the n elements that become one
     prefix scan    2 ceil(log2 n)
     softmax        2 ceil(log2 n) + 3: largest, subtract, exp, sum, divide
+    solve          3 n - 2 for n unknowns: divide, and multiply and subtract for the next one, as substitution does
 
 Products, reductions and scans: Blelloch 1990, "Prefix sums and their applications", section 1. A fused operator has the
 chain of the steps that its definition needs; a recurrence fused into one kernel still takes its steps one by one.
@@ -90,6 +91,10 @@ def _addmm(arguments: Sequence[Any], result: Any) -> int:
     return 2 + tree(arguments[1].shape[-1])
 
 
+def _solve_triangular(arguments: Sequence[Any], result: Any) -> int:
+    return max(0, 3 * int(arguments[0].shape[-1]) - 2)
+
+
 def _convolution(arguments: Sequence[Any], result: Any) -> int:
     weight, bias, transposed = arguments[1], arguments[2], arguments[6]
     terms = weight.numel() // max(1, weight.shape[1] if transposed else weight.shape[0])
@@ -147,6 +152,7 @@ _LAWS: dict[str, Law] = {
     "addmm": _addmm,
     "addmv": _addmm,
     "baddbmm": _addmm,
+    "linalg_solve_triangular": _solve_triangular,
     "convolution": _convolution,
     "convolution_backward": _convolution_backward,
     "cumsum": _scan,

@@ -132,6 +132,14 @@ def _dot(arguments: Sequence[Any], result: Any) -> int:
     return int(2 * arguments[0].numel())
 
 
+def _solve_triangular(arguments: Sequence[Any], result: Any) -> int:
+    """Per unknown: (n - 1) / 2 multiplications and subtractions on average, and a division.
+
+    That a diagonal is all ones is said by keyword, which laws do not see: it is divided by too.
+    """
+    return int(result.numel() * arguments[0].shape[-1])
+
+
 def _convolution(arguments: Sequence[Any], result: Any) -> int:
     weight, bias = arguments[1], arguments[2]
     transposed = arguments[6]
@@ -203,6 +211,7 @@ _LAWS: dict[str, Law] = {
     "baddbmm": _addmm,
     "dot": _dot,
     "vdot": _dot,
+    "linalg_solve_triangular": _solve_triangular,
     "convolution": _convolution,
     "convolution_backward": _convolution_backward,
     "_scaled_dot_product_flash_attention_for_cpu": _attention(4),

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from seqscale.records import SCOPE_UNITS, Cell, LayerSpec, Question, Table
+from seqscale.records import SCOPE_UNITS, Cell, LayerSpec, Question
+from seqscale.rows import Table
 from seqscale.units import quantity
 
 
@@ -25,6 +26,8 @@ class Reason(enum.Enum):
 
     budget = "cells that the claim needs were not measured"
     noise = "the interval straddles the bound"
+    replicates = "the interval over draws of weights and data straddles the bound"
+    control = "the positive control failed: what must succeed did not"
     reach = "the lengths measured do not reach far enough"
     instrument = "the instrument failed its own check"
     law = "no exact law verifies for the counts, and a curve through counts proves no growth"
@@ -36,6 +39,8 @@ class Reason(enum.Enum):
         return {
             Reason.budget: "run --until this claim.",
             Reason.noise: "run --until this claim, or close what else runs on the machine.",
+            Reason.replicates: "study full draws more.",
+            Reason.control: "the statement names it; study full trains longer.",
             Reason.reach: "measure longer --lengths.",
             Reason.instrument: "the evidence names the check that failed.",
             Reason.law: "other --lengths may show one; `seqscale trace` prints the counts.",
@@ -43,12 +48,23 @@ class Reason(enum.Enum):
         }[self]
 
 
+class Stream(enum.Enum):
+    """At which width of the stream a claim is asked."""
+
+    study = "the widths of the study"
+    widened = "the study's `state_width`, which the claim multiplies"
+    tokens = "the study's `token_width`: one feature for each symbol"
+
+
 class Kind(enum.Enum):
     """Which rule judges a claim."""
 
     average = "supported if the 95 % interval lies beyond delta"
     equivalence = "supported if the 90 % interval lies within delta; contradicted if the 95 % interval lies outside"
-    universal = "contradicted by one exact counterexample; supported for the cases listed, which prove nothing beyond"
+    universal = (
+        "contradicted by one counterexample, exact or by an interval simultaneous over all cases; supported for the "
+        "cases listed if each lies where the sentence says, which proves nothing beyond"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +84,7 @@ class Curve:
     Attributes:
         label: what is drawn ("gru/library forward").
         quantity: registered quantity on the y axis.
-        x_name: what x counts ("length", "hidden", "width").
+        x_name: what x counts ("length", "hidden", "width", "distance", "tokens", "pairs", "learning rate").
         points: measured, x rising.
         law: the fitted law as (x, y) pairs at the measured x; empty where none was fitted. Residuals are y / law - 1.
         law_text: the law in words ("8.1e-05 + 1.6e-05 T^1.00 [0.98, 1.02]"), or why there is none.
@@ -139,8 +155,13 @@ class Judgement:
 class AbstractClaim(abc.ABC):
     """A sentence that measurements can support or contradict, written down before it is measured.
 
-    Class attributes are the registration: id, takeaway (1..4), sentence, kind, estimand, and delta, the smallest
-    effect that matters, in the unit of the estimand.
+    Class attributes are the registration: id, takeaway (1..4; 0 for the instruments themselves), sentence, kind,
+    estimand, and delta, the smallest effect that matters, in the unit of the estimand.
+
+        stream: at which width it is asked.
+        every_algorithm: whether the answer depends on the algorithm; else it is asked once, of the layer's fastest.
+        subject: what it is asked of in place of the layers, if not of them.
+        costs: whether it is on time, memory or counts, which studies ask of their own choice of layers.
     """
 
     id: ClassVar[str]
@@ -149,7 +170,10 @@ class AbstractClaim(abc.ABC):
     kind: ClassVar[Kind]
     estimand: ClassVar[str]
     delta: ClassVar[float]
-    widens: ClassVar[bool] = False  # asked at the study's `state_width`, since it multiplies it
+    stream: ClassVar[Stream] = Stream.study
+    every_algorithm: ClassVar[bool] = True
+    subject: ClassVar[LayerSpec | None] = None
+    costs: ClassVar[bool] = True
 
     @abc.abstractmethod
     def applies(self, layer: LayerSpec) -> bool:

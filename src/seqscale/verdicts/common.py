@@ -10,7 +10,8 @@ from typing import Any
 
 from seqscale.fit.exact import ExactLaw
 from seqscale.fit.points import Points
-from seqscale.records import OutcomeKind, Question, Row, Table
+from seqscale.records import Question
+from seqscale.rows import OutcomeKind, Row, Table
 from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Reason, Verdict
 
 # The smallest floor that is ever assumed: below 1 % the same machine differs from itself (research/measure.md, E5).

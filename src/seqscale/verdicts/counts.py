@@ -12,7 +12,8 @@ from functools import lru_cache
 from seqscale.fit.exact import ExactLaw, exact_law
 from seqscale.fit.power import PowerFit, fit_power
 from seqscale.probes.catalogue import PROBES
-from seqscale.records import Cell, Question, Row, Table
+from seqscale.records import Cell, Question
+from seqscale.rows import Row, Table
 from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Reason, Verdict
 from seqscale.verdicts.common import FEWEST_LENGTHS, degree, judgement, points_of, undecided_for_cells, untimed_launcher
 

@@ -11,7 +11,8 @@ from typing import Any, final
 
 from seqscale.fit.processors import Crossing, Model, crossing
 from seqscale.layers.catalogue import LAYERS
-from seqscale.records import Cell, LayerSpec, Question, Table
+from seqscale.records import Cell, LayerSpec, Question
+from seqscale.rows import Table
 from seqscale.verdicts.base import AbstractClaim, Judgement, Kind, Reason, Verdict
 from seqscale.verdicts.common import judgement
 from seqscale.verdicts.counts import count_laws, law_cells, undecided_for_counts

@@ -8,7 +8,8 @@ from seqscale.fit.exact import exact_law
 from seqscale.fit.power import fit_power
 from seqscale.fit.verdict import equivalence
 from seqscale.probes.catalogue import PROBES
-from seqscale.records import Cell, LayerSpec, Question, Table
+from seqscale.records import Cell, LayerSpec, Question
+from seqscale.rows import Table
 from seqscale.units import format_bytes
 from seqscale.verdicts.base import AbstractClaim, Curve, Judgement, Kind, Reason, Verdict
 from seqscale.verdicts.common import (

@@ -9,7 +9,8 @@ from typing import Any, final
 from seqscale.fit.interval import combination_interval, median_interval
 from seqscale.fit.verdict import average
 from seqscale.probes.catalogue import MACHINE, PROBES
-from seqscale.records import Cell, LayerSpec, Observation, Question, Table
+from seqscale.records import Cell, LayerSpec, Question
+from seqscale.rows import Observation, Table
 from seqscale.units import format_flop_rate
 from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Kind, Reason, Verdict
 from seqscale.verdicts.common import judgement, noise_floor, undecided_for_cells, untimed_launcher

@@ -11,7 +11,8 @@ from seqscale.fit.exact import ExactLaw, exact_law
 from seqscale.fit.power import PowerFit, fit_power
 from seqscale.fit.verdict import Decision, average, equivalence
 from seqscale.probes.catalogue import PROBES
-from seqscale.records import Cell, LayerSpec, Question, Row, Table
+from seqscale.records import Cell, LayerSpec, Question
+from seqscale.rows import Row, Table
 from seqscale.units import format_bytes
 from seqscale.verdicts.base import AbstractClaim, Curve, Judgement, Kind, Reason, Verdict
 from seqscale.verdicts.common import (

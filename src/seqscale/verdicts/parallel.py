@@ -11,7 +11,8 @@ from typing import Any, ClassVar, final
 
 from seqscale.fit.verdict import Decision, equivalence
 from seqscale.probes.catalogue import PROBES
-from seqscale.records import Cell, LayerSpec, Question, Table
+from seqscale.records import Cell, LayerSpec, Question
+from seqscale.rows import Table
 from seqscale.units import format_count, quantity
 from seqscale.verdicts.base import AbstractClaim, Judgement, Kind, Reason, Verdict
 from seqscale.verdicts.common import judgement, untimed_launcher

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqscale.fit.processors import Bounds, bounds, interval_of_threads
-from seqscale.records import Observation, Row
+from seqscale.rows import Observation, Row
 from seqscale.units import format_count, format_seconds
 
 PROCESSORS = 2

@@ -10,7 +10,8 @@ from seqscale.fit.regime import RegimeChange, lack_of_fit
 from seqscale.fit.slope import Slope, local_slope
 from seqscale.fit.verdict import Decision, equivalence
 from seqscale.probes.catalogue import PROBES
-from seqscale.records import Cell, LayerSpec, Question, Row, Table
+from seqscale.records import Cell, LayerSpec, Question
+from seqscale.rows import Row, Table
 from seqscale.units import format_seconds
 from seqscale.verdicts.base import AbstractClaim, Curve, Judgement, Kind, Reason, Verdict
 from seqscale.verdicts.common import curve_points, judgement, noise_floor, points_of, undecided_for_cells

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, final
 from seqscale.fit.interval import Interval, median_ratio_interval
 from seqscale.fit.verdict import Decision, equivalence
 from seqscale.probes.catalogue import PROBES
-from seqscale.records import Cell, LayerSpec, Question, Row, Table
+from seqscale.records import Cell, LayerSpec, Question
+from seqscale.rows import Row, Table
 from seqscale.units import format_count, format_value
-from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Kind, Reason, Verdict
+from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Kind, Reason, Stream, Verdict
 from seqscale.verdicts.common import judgement, points_of, undecided_for_cells, untimed_launcher
 from seqscale.verdicts.counts import CountLaws, count_cell, laws_of, uncounted
 
@@ -28,7 +29,7 @@ class AbstractQuadruples(AbstractClaim):
     takeaway = 1
     kind = Kind.equivalence
     delta = 0.10
-    widens = True
+    stream = Stream.widened
     probe: ClassVar[str]
     quantity: ClassVar[str]
     length: ClassVar[int]
@@ -158,7 +159,7 @@ class NoParallelism(AbstractClaim):
     kind = Kind.equivalence
     estimand = "log2 of parallelism (work over ideal span of one step) at 16 d over that at 8 d, against 0"
     delta = 0.10
-    widens = True
+    stream = Stream.widened
 
     def applies(self, layer: LayerSpec) -> bool:
         """Layers with a state that can be widened."""

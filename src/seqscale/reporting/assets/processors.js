@@ -3,16 +3,7 @@
 
 const data = JSON.parse(document.getElementById("processors-data").textContent);
 const slider = document.getElementById("processors-slider");
-const whole = (value) => Math.round(value).toLocaleString("en-US");
 const steps = (value) => (value < 1e7 ? `${whole(value)} steps` : `${value.toPrecision(3)} steps`);
-
-function element(name, attributes, text) {
-  const svg = ["svg", "rect", "path", "g", "title"].includes(name);
-  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
 
 // ---- crossings ----
 

@@ -1,0 +1,230 @@
+"""Lesson 4: serial against parallel; the kata's step model beside counted work and span, and bounds on P cores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, final
+
+from seqscale.errors import UsageError
+from seqscale.fit.processors import Crossing, Model, crossing
+from seqscale.kata.constants import KataConstants
+from seqscale.kata.sections import ParallelRow, parallel, step_products
+from seqscale.lessons.base import AbstractLesson, Comparison, Finding, Line, Number, Watch
+from seqscale.lessons.bench import ONCE, Looked, gap, looked_at, measured, scope
+from seqscale.lessons.charts import Ranges, Series
+from seqscale.lessons.constants import LessonConstants
+from seqscale.lessons.question import ChoiceAnswer, ChoiceQuestion
+from seqscale.records import Question
+from seqscale.rows import Table
+from seqscale.verdicts.counts import count_laws, law_cells
+from seqscale.verdicts.crossover import CrossoverOnProcessors
+from seqscale.verdicts.parallel import AttentionSpanFlat, SpanGrows
+
+CLAIMS = (SpanGrows.id, AttentionSpanFlat.id, CrossoverOnProcessors.id)
+LONGEST = 2**20  # tokens up to which a change is looked for
+PER_OCTAVE = 8  # lengths tried in each doubling
+
+
+@final
+class Waiting(AbstractLesson):
+    """Serial against parallel."""
+
+    number = 4
+    title = "serial against parallel"
+    about = (
+        "In a recurrent network every step waits for the step before it. Attention compares all pairs of tokens: more "
+        "work, but nearly all of it can be done at once. Which one is done first when many cores help?"
+    )
+    layers: ClassVar[tuple[str, ...]] = ("elman", "attention")
+
+    def question(self, constants: LessonConstants) -> ChoiceQuestion:
+        """Ask who finishes the longest sequence first."""
+        first, second = self._both(constants)
+        kata = constants.kata
+        return ChoiceQuestion(
+            text=f"{kata.cores:,} cores, {kata.parallel_lengths[-1]:,} tokens: which one finishes first?",
+            choices=(("a", first.label), ("b", second.label), ("c", "neither for sure")),
+        )
+
+    def learn(self, constants: LessonConstants, watch: Watch) -> Finding:
+        """Count both layers, nothing executed, and bound their times on the kata's number of cores."""
+        both = self._both(constants)
+        asked = [
+            Question(
+                claim=CrossoverOnProcessors.id, layer=layer.spec, algorithm=layer.algorithm,
+                scope=scope(layer, constants, constants.kata.parallel_lengths),
+            )
+            for layer in both
+        ]  # fmt: skip
+        cells = [cell for question in asked for cell in law_cells(question)]
+        table = measured(cells, ONCE, watch)
+        models = [model_of(layer.label, question, table) for layer, question in zip(both, asked, strict=True)]
+        return conclude(constants.kata, models)
+
+    def _both(self, constants: LessonConstants) -> tuple[Looked, Looked]:
+        found = looked_at(constants, self.layers)
+        if len(found) != 2:
+            names = " and ".join(layer.label for layer in found)
+            raise UsageError(f"--layer: lesson 4 compares two layers, not {names} alone; name two.")
+        return found[0], found[1]
+
+
+def model_of(label: str, question: Question, table: Table) -> Model:
+    """Return a layer by its exact laws of work and span; UsageError where one of them has none."""
+    laws = count_laws(question, table)
+    why = next((gap(row) for row in table.rows_of(law_cells(question)) if not row.ok), None)
+    if laws is not None:
+        why = laws.uncounted or why
+        if laws.uncounted is None and laws.work is not None and laws.ideal_span is not None:
+            return Model(label=label, work=laws.work, span=laws.ideal_span)
+    raise UsageError(
+        f"--layer {label}: its work and span have no exact law ({why or 'none was found'}), so nothing follows about "
+        "many cores; name another layer."
+    )
+
+
+def conclude(kata: KataConstants, models: Sequence[Model]) -> Finding:
+    """Say what the kata's model and the counted laws give, for two layers."""
+    first, second = models
+    own = parallel(kata)
+    lengths, cores = kata.parallel_lengths, kata.cores
+    found = crossing(first, second, cores, _grid(lengths[-1]))
+    last = crossing(first, second, cores, lengths[-1:]).throughout
+    reach = min(law.reach("T")[1] for model in models for law in (model.work, model.span))
+    ends = [own[i] for i in sorted({0, len(own) - 1})]
+    return Finding(
+        how=(
+            f"The operations of both layers are counted exactly, and the longest chain in which one waits for another. "
+            f"On {cores:,} cores a layer can be no faster than its work shared out, or its chain; nor need it be "
+            "slower than both together. Real machines add costs of their own. Counted up to "
+            f"{reach:,} tokens, beyond that by the law found."
+        ),
+        tables=(_factors(ends, models, cores), _busy(ends, models, cores)),
+        charts=(_chart(own, models, cores),),
+        answer=_answer(last, models),
+        sentence=sentence(found, kata),
+        claims=CLAIMS,
+    )
+
+
+def sentence(found: Crossing, kata: KataConstants) -> str:
+    """Return the sentence that follows from who is surely first where, beside what the kata's model says."""
+    products = step_products(kata.hidden_size, kata.input_size)
+    own = (
+        f"the kata's model, which takes the {products:,} products of a recurrent step as one step of one core, "
+        f"says that attention is last from {kata.cores:,} tokens on"
+    )
+    return f"On {found.processors:,} cores {_who(found)}; {own}."
+
+
+def _who(found: Crossing) -> str:
+    longest = found.runs[-1][2]
+    if not found.sure:
+        return f"the exact counts leave open which one is first, at every length up to {longest:,} tokens"
+    if found.throughout is not None:
+        return f"{found.throughout} is surely first at every length up to {longest:,} tokens"
+    parts = [f"{who} is surely first {_span(start, end, found.runs[0][1], longest)}" for who, start, end in found.sure]
+    return f"{', '.join(parts)}, and elsewhere the counts leave it open"
+
+
+def _span(start: int, end: int, shortest: int, longest: int) -> str:
+    if start == shortest:
+        return f"up to {end:,} tokens"
+    if end == longest:
+        return f"from {start:,} tokens on"
+    return f"from {start:,} to {end:,} tokens"
+
+
+def _grid(longest: int) -> tuple[int, ...]:
+    """Return the lengths that a change is looked for at: from 2 up to LONGEST, or to the longest asked for."""
+    octaves = max(LONGEST, longest).bit_length()
+    tried = {round(2 ** (k / PER_OCTAVE)) for k in range(PER_OCTAVE, PER_OCTAVE * octaves)}
+    return tuple(sorted(n for n in tried if n <= max(LONGEST, longest)))
+
+
+def _factors(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -> Comparison:
+    first, second = models
+    ends = []
+    for row in rows:
+        a, b = (model.bounds(row.length, cores) for model in models)
+        ends.append((a.low / b.high, a.high / b.low))
+    kata = _own("recurrent steps over attention's", "times", rows, [row.factor for row in rows])
+    counted = _bounded(f"steps of {first.label} over steps of {second.label}", "times", rows, ends)
+    return Comparison(
+        title=(
+            f"How many times as long as {second.label} {first.label} takes, on {cores:,} cores [times; the kata: "
+            "recurrence over attention]"
+        ),
+        columns=_columns(rows),
+        lines=(
+            Line(source="kata", label="kata's model", numbers=kata),
+            Line(source="instrument", label="exact counts, bounds", numbers=counted),
+        ),
+    )
+
+
+def _busy(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -> Comparison:
+    """Return how many cores have something to do, on average: work over time."""
+    lines = []
+    for name, busy in (("recurrence", [1.0 for _ in rows]), ("attention", [row.busy_cores for row in rows])):
+        numbers = _own(f"cores that {name} keeps busy", "cores", rows, busy)
+        lines.append(Line(source="kata", label=f"kata's model, {name}", numbers=numbers))
+    for model in models:
+        found = [(model.at(row.length)[0], model.bounds(row.length, cores)) for row in rows]
+        ends = [(work / bounds.high, work / bounds.low) for work, bounds in found]
+        numbers = _bounded(f"cores that {model.label} keeps busy", "cores", rows, ends)
+        lines.append(Line(source="instrument", label=f"exact counts, {model.label}", numbers=numbers))
+    return Comparison(
+        title=f"How many of the {cores:,} cores are busy, on average [cores]",
+        columns=_columns(rows),
+        lines=tuple(lines),
+    )
+
+
+def _chart(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -> Ranges:
+    """Draw the steps of both, by the kata's model and between their exact bounds."""
+    series = []
+    for name, steps in (
+        ("recurrence", [row.rnn_steps for row in rows]),
+        ("attention", [row.attention_steps for row in rows]),
+    ):
+        numbers = _own(f"steps of {name}", "steps", rows, steps)
+        series.append(Series(source="kata", name=f"kata {name}", numbers=numbers))
+    for model in models:
+        found = [model.bounds(row.length, cores) for row in rows]
+        numbers = _bounded(f"steps of {model.label}", "steps", rows, [(bounds.low, bounds.high) for bounds in found])
+        series.append(Series(source="instrument", name=model.label, numbers=numbers))
+    return Ranges(
+        title=f"Steps on {cores:,} cores [steps, each mark of the axis is ten times the one before]",
+        row_name="tokens",
+        rows=tuple(f"{row.length:,}" for row in rows),
+        series=tuple(series),
+    )
+
+
+def _columns(rows: Sequence[ParallelRow]) -> tuple[str, ...]:
+    return tuple(f"{row.length:,} tokens" for row in rows)
+
+
+def _own(what: str, unit: str, rows: Sequence[ParallelRow], values: Sequence[float]) -> tuple[Number, ...]:
+    """Return the kata's numbers, one for each row."""
+    named = zip(rows, values, strict=True)
+    return tuple(Number(name=f"kata, {what}, {row.length:,} tokens", unit=unit, value=value) for row, value in named)
+
+
+def _bounded(
+    what: str, unit: str, rows: Sequence[ParallelRow], ends: Sequence[tuple[float, float]]
+) -> tuple[Number, ...]:
+    """Return exact bounds, one pair for each row."""
+    return tuple(
+        Number(name=f"{what}, {row.length:,} tokens", unit=unit, value=None, low=low, high=high)
+        for row, (low, high) in zip(rows, ends, strict=True)
+    )
+
+
+def _answer(last: str | None, models: Sequence[Model]) -> ChoiceAnswer:
+    first, second = (model.label for model in models)
+    letters = {first: "a", second: "b"}
+    if last is None:
+        return ChoiceAnswer(text="the exact counts do not say which one is first", letter="c")
+    return ChoiceAnswer(text=f"{last} is surely first", letter=letters[last])

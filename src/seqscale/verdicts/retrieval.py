@@ -1,0 +1,198 @@
+"""Claims on retrieval by trained layers: values are asked for by their keys (probe recall, E5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import final
+
+from seqscale.fit.interval import Interval
+from seqscale.fit.replicates import share_difference, share_interval
+from seqscale.fit.verdict import Decision, at_most
+from seqscale.layers.catalogue import LAYERS
+from seqscale.records import Cell, LayerSpec, Option, Question
+from seqscale.rows import Row
+from seqscale.verdicts import arms
+from seqscale.verdicts.arms import Arm
+from seqscale.verdicts.base import Curve, CurvePoint, Kind, Reason
+from seqscale.verdicts.calibration import Fault
+from seqscale.verdicts.readings import at, curve_of, figure_of, interval_of, mean_of, record, scored_of, text, values_of
+from seqscale.verdicts.replicated import REPLICATES, AbstractReplicated, Finding, control_fault, information_cell
+
+ATTENTION = LAYERS["attention"]
+WIDTH, VALUES, KEYS = 16, 16, 64  # d; V: four bits a pair; keys there are
+SMALL = (4, 8)  # pairs K and tokens T: pairs first, then as many queries
+SIZES: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
+    {"quick": (SMALL, (16, 32)), "full": (SMALL, (8, 16), (16, 32), (32, 64))}
+)
+BUDGET: Mapping[str, Mapping[str, Option]] = MappingProxyType(
+    {
+        "quick": {"steps": 400, "rates": "0.001,0.003,0.01", "sequences": 64, "replicates": 3},
+        "full": {"steps": 2000, "rates": "0.001,0.003,0.01", "sequences": 64, "replicates": 5},
+    }
+)
+LARGEST_FEW = {"quick": 4, "full": 16}  # pairs that count as few: up to 64 bits, where 16 numbers are carried
+GIVEN = ("linear-attention", "deltanet")  # layers of fixed state whose rule takes keys that are given
+
+
+def trained_cell(question: Question, size: tuple[int, int], layer: LayerSpec | None = None) -> Cell:
+    """Return the cell of recall, trained, at K pairs and T tokens; the claims of retrieval share it.
+
+    Args:
+        question: gives the layer, and how hard is trained.
+        size: (K, T).
+        layer: another layer, as a control.
+    """
+    pairs, length = size
+    given: Mapping[str, Option] = {
+        **BUDGET[question.scope.extent],
+        "form": "trained",
+        "pairs": pairs,
+        "keys": KEYS,
+        "symbols": VALUES,
+    }
+    return information_cell(question, "recall", length, given, width=WIDTH, layer=layer)
+
+
+def above_keyless(row: Row, name: str, cells: int = 1) -> Interval:
+    """Return the interval of a share of right answers less what is right without the keys.
+
+    Who only remembers which values came, and not with which key, is right more often than by chance, 1/V: selective is
+    what lies above that. With keys given, and no training, nothing can guess: there it is chance.
+    """
+    given, shares = dict(row.cell.conditions), values_of(row, name)
+    if given["form"] != "trained":
+        return interval_of(share_interval, shares, given["sequences"], cells, values_of(row, "chance")[0])
+    blind = at(row, curve_of(row, "keyless"), float(given["pairs"]))[0]
+    return interval_of(share_interval, shares, scored_of(row), cells, blind)
+
+
+def attention_fault(decision: Decision, rows: tuple[Row, ...], name: str) -> Fault | None:
+    """Return why "it cannot" is not shown: attention, trained in the same budget, cannot either."""
+    if decision is not Decision.supported:
+        return None
+    faults = (control_fault(row, values_of(row, name) if row.ok else None, f"attention's {name}") for row in rows)
+    return next((fault for fault in faults if fault is not None), None)
+
+
+@final
+class CannotRetrieve(AbstractReplicated):
+    """Whether a fixed state can give back one of a few values by its key."""
+
+    id = "retrieval.recurrence-cannot"
+    takeaway = 2
+    sentence = "A recurrent layer cannot retrieve selectively: which of a few values it is asked for, it cannot tell."
+    kind = Kind.universal
+    estimand = "accuracy less that without the keys, recall of few pairs, every declared cell, against delta"
+    delta = 0.1
+    unit = "1"
+    checks = ("training", "recall-additive", "recall-delta")
+
+    def applies(self, layer: LayerSpec) -> bool:
+        """Recurrent layers, and a user's own."""
+        return layer.family in ("recurrent", "own")
+
+    def cells(self, question: Question) -> tuple[Cell, ...]:
+        """Return recall of few pairs, trained; for layers whose rule takes given keys, with orthonormal ones too."""
+        cells = [trained_cell(question, size) for size in self._sizes(question)]
+        if question.layer.name in GIVEN:
+            given: Mapping[str, Option] = {
+                "form": "constructed", "geometry": "orthonormal", "pairs": WIDTH, "keys": KEYS, "symbols": VALUES,
+                "replicates": REPLICATES[question.scope.extent],
+            }  # fmt: skip
+            cells.append(information_cell(question, "recall", WIDTH, given, width=WIDTH))
+        return tuple(cells)
+
+    def beside(self, question: Question) -> tuple[Cell, ...]:
+        """Return the controls: attention, trained in the same budget."""
+        return tuple(trained_cell(question, size, ATTENTION) for size in self._sizes(question))
+
+    def _sizes(self, question: Question) -> tuple[tuple[int, int], ...]:
+        extent = question.scope.extent
+        return tuple(size for size in SIZES[extent] if size[0] <= LARGEST_FEW[extent])
+
+    def find(self, question: Question, rows: tuple[Row, ...], beside: tuple[Row, ...]) -> Finding:
+        """Judge every cell by its accuracy above that without keys."""
+        declared = len(self.cells(question))
+        found = []
+        for row in rows:
+            given = dict(row.cell.conditions)
+            effect = above_keyless(row, "accuracy", declared)
+            label = f"{given['form']}, {given['pairs']} pairs, accuracy above that without keys"
+            found.append(Arm(label=label, effect=effect, decision=at_most(effect.high90, effect.low95, self.delta)))
+        decision = arms.decide(found)
+        best = max(found, key=lambda arm: arm.effect.value)
+        return Finding(
+            decision=decision,
+            statement=arms.said(found),
+            headline=f"{best.effect.value:.2f} above keyless",
+            evidence=arms.records(found, self.unit),
+            curves=_by_rate(question, rows),
+            fault=attention_fault(decision, beside, "accuracy"),
+        )
+
+
+@final
+class EarlyDegrades(AbstractReplicated):
+    """The oldest quarter of what was read, in a short sequence and in a long one."""
+
+    id = "retrieval.early-degrades"
+    takeaway = 2
+    sentence = "The longer the sequence, the worse its early tokens are retrieved."
+    kind = Kind.average
+    estimand = "accuracy on the oldest quarter of 4 pairs less that of the most pairs declared, trained alike"
+    delta = 0.05
+    unit = "1"
+    checks = ("training",)
+
+    def applies(self, layer: LayerSpec) -> bool:
+        """Every layer."""
+        return True
+
+    def cells(self, question: Question) -> tuple[Cell, ...]:
+        """Return the trained cells of all sizes."""
+        return tuple(trained_cell(question, size) for size in SIZES[question.scope.extent])
+
+    def find(self, question: Question, rows: tuple[Row, ...], beside: tuple[Row, ...]) -> Finding:
+        """Judge the fall, paired by replicate; what was not learned in a short sequence cannot fall."""
+        few, many = rows[0], rows[-1]
+        early, late = (values_of(row, "early_accuracy") for row in (few, many))
+        fall = interval_of(share_difference, early, late, min(scored_of(few), scored_of(many)))
+        decision, more = self.by_average(fall)
+        learned = above_keyless(few, "early_accuracy")
+        fault = None
+        if decision is not Decision.supported and learned.low95 <= self.delta:
+            said = f"the control failed: early tokens are not surely retrieved in a short sequence, {text(learned)}"
+            fault = Fault(reason=Reason.control, said=f"{said} above that without keys")
+        pairs = [dict(row.cell.conditions)["pairs"] for row in (few, many)]
+        first, last = mean_of(early), mean_of(late)
+        return Finding(
+            decision=decision,
+            statement=(
+                f"accuracy on the oldest quarter is {text(first)} of {pairs[0]} pairs and {text(last)} of {pairs[1]}: "
+                f"{text(fall)} less{more}"
+            ),
+            headline=f"{first.value:.2f} to {last.value:.2f}",
+            evidence={"fall": record(fall, "1"), "few": record(first, "1"), "many": record(last, "1")},
+            curves=(_by_pairs(question, rows), *_by_rate(question, rows)),
+            fault=fault,
+        )
+
+
+def _by_pairs(question: Question, rows: tuple[Row, ...]) -> Curve:
+    """Return early accuracy against the number of pairs."""
+    seen = [(row.cell.conditions, mean_of(values_of(row, "early_accuracy"))) for row in rows]
+    points = [
+        CurvePoint(x=float(dict(conditions)["pairs"]), y=y.value, low=max(y.low95, 0.0), high=min(y.high95, 1.0))
+        for conditions, y in seen
+    ]
+    return Curve(
+        label=f"{question.layer.name}/{question.algorithm} early", quantity="early_accuracy", x_name="pairs",
+        points=tuple(points), law=(), law_text="no law fitted",
+    )  # fmt: skip
+
+
+def _by_rate(question: Question, rows: tuple[Row, ...]) -> tuple[Curve, ...]:
+    """Return accuracy against the learning rate, of each trained row."""
+    by_size = ((row, f"K={dict(row.cell.conditions)['pairs']}") for row in rows)
+    return tuple(curve for row, label in by_size for curve in figure_of(question, row, "accuracy by rate", label))

@@ -72,7 +72,7 @@ def test_an_unknown_condition_is_named_with_the_near_ones():
         ("recall", {"pairs": 9, "symbols": 8, "gaps": "power"}, 64, 16, "symbols=8: must be at least pairs=9"),
         ("recall", {"pairs": 9, "form": "constructed"}, 8, 16, "length 8: 9 pairs need at least 9 tokens"),
         ("truncation", {"window": 0}, 64, 8, "window=0: must be a whole number from 1 to 65536"),
-        ("truncation", {"lag": 64}, 64, 8, "length 64: must be at least 65 for lag=64 and window=4"),
+        ("truncation", {"lag": 64}, 64, 8, "length 64: must be at least 68 for lag=64 and window=4"),
         ("copy-memory", {}, 20, 8, "length 20: must be at least 21, to read and repeat 10 symbols"),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqscale.layers.build import DTYPES
 from seqscale.probes import truncation
 from seqscale.probes.base import silent
 from seqscale.probes.calibration_base import SIGMAS, Check, Comparison, asked
@@ -50,7 +51,7 @@ def check_training(cell: Cell) -> list[Comparison]:
     """Compare the loss that a linear readout is trained to, on fresh data, with the variance of its task's noise."""
     rng = data_of(cell)
     layer = layer_of(asked(cell, "adding", "diagonal", 8, NUMBERS, {})).module
-    like = torch.empty(0, device=cell.device)
+    like = torch.empty(0, device=cell.device, dtype=DTYPES[cell.dtype])
     models = Models(
         [layer, layer], width=NUMBERS, features=1, seen=NUMBERS, answers=1, rngs=[rng, rng], together=True, like=like
     )

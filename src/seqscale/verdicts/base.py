@@ -27,6 +27,7 @@ class Reason(enum.Enum):
     budget = "cells that the claim needs were not measured"
     noise = "the interval straddles the bound"
     replicates = "the interval over draws of weights and data straddles the bound"
+    training = "what was trained briefly and failed proves no inability"
     control = "the positive control failed: what must succeed did not"
     reach = "the lengths measured do not reach far enough"
     instrument = "the instrument failed its own check"
@@ -40,6 +41,7 @@ class Reason(enum.Enum):
             Reason.budget: "run --until this claim.",
             Reason.noise: "run --until this claim, or close what else runs on the machine.",
             Reason.replicates: "study full draws more.",
+            Reason.training: "study full trains longer.",
             Reason.control: "the statement names it; study full trains longer.",
             Reason.reach: "measure longer --lengths.",
             Reason.instrument: "the evidence names the check that failed.",

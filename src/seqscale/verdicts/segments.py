@@ -15,7 +15,7 @@ from seqscale.verdicts.base import Kind, Reason
 from seqscale.verdicts.calibration import Fault
 from seqscale.verdicts.readings import curve_of, drawn, mean_of, record, text, values_of
 from seqscale.verdicts.replicated import AbstractReplicated, Finding, information_cell
-from seqscale.verdicts.retrieval import ATTENTION, SMALL, above_keyless, attention_fault, trained_cell
+from seqscale.verdicts.retrieval import ATTENTION, SMALL, above_keyless, inability_fault, trained_cell
 from seqscale.verdicts.tokens import growth_share, over_bound, token_conditions
 
 LENGTH = 64  # tokens, cut in the middle
@@ -139,5 +139,5 @@ class NoRetrieval(AbstractReplicated):
             headline=f"{effect.value:.2f} above keyless, carried",
             evidence=evidence,
             curves=(drawn(question, curve_of(row, "accuracy by distance"), "by distance"),),
-            fault=attention_fault(decision, beside, "carried_accuracy"),
+            fault=inability_fault(question, decision, beside, "carried_accuracy"),
         )

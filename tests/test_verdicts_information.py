@@ -167,7 +167,10 @@ def test_claims_share_their_cells():
     """T = 32 and T = 100 serve five claims, one trained cell three; a check is one cell for all layers and widths."""
     information = [name for name in CLAIMS if name.startswith(("information.", "width.capacity"))]
     assert len(cells_of(information, "gru", "token-bits")) == 3
-    assert len(cells_of([n for n in CLAIMS if n.startswith(("retrieval.", "segments."))], "gru", "recall", extent="quick")) == 3
+    assert (
+        len(cells_of([n for n in CLAIMS if n.startswith(("retrieval.", "segments."))], "gru", "recall", extent="quick"))
+        == 3
+    )
     assert len(cells_of(TRUTHS, "gru", "calibration")) == len(
         cells_of(TRUTHS, "gru", "calibration") | cells_of(TRUTHS, "elman", "calibration", width=64, dtype="float64")
     )

@@ -22,7 +22,7 @@ from seqscale.verdicts.replicated import AbstractReplicated, Finding, control_fa
 LAG, HIDDEN, LENGTH = 12, 32, 128
 BUDGET: Mapping[str, Mapping[str, Option]] = MappingProxyType(
     {
-        "quick": {"sequences": 64, "replicates": 5},
+        "quick": {"sequences": 64, "replicates": 3},
         "full": {"steps": 2000, "rates": "0.001,0.003,0.01", "sequences": 64, "replicates": 5},
     }
 )
@@ -51,8 +51,8 @@ class Cut:
 
 
 READOUT_CUTS = (
-    Cut(window=1, boundary="carry", trained="readout"),
-    Cut(window=8, boundary="reset", trained="readout"),
+    Cut(window=1, boundary="carry", trained="readout", length=64),
+    Cut(window=8, boundary="reset", trained="readout", length=64),
 )
 TRAINED_CUTS = (
     Cut(window=4, boundary="carry", trained="all"),

@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Rule = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
-MOST_ASKED = 256  # keys that one trial is asked for, evenly spread over the pairs
+MOST_ASKED = 64  # keys that one trial is asked for, evenly spread over the pairs; more would depend on each other
 NUMBERS = 2**24  # that a batch of trials holds at most, in keys and in weights of attention
 
 

@@ -21,7 +21,7 @@ from seqscale.verdicts.replicated import REPLICATES, AbstractReplicated, Finding
 WIDTH, VALUES = 16, 16  # d of the keys, V
 PAIRS, LOGIT, SEQUENCES = 64, 8.0, 1024  # of the claim on distance
 FEWEST, MOST, BOUNDED_LOGIT = 16, 4096, 4.0  # pairs, of the claim on length
-FEWER: Mapping[str, int] = MappingProxyType({"quick": 24, "full": 256})  # sequences of so many pairs
+FEWER: Mapping[str, int] = MappingProxyType({"quick": 64, "full": 256})  # sequences of so many pairs
 WEIGHT = 0.5  # of the right key, for which the logit needed is said
 
 

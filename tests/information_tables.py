@@ -245,7 +245,7 @@ def constant(value, quantity="saved_bytes"):
 
 def truncated(cell, effects):
     part = 1000.0
-    return constant(round(part * 8 * 2 ** effects()) if cell.length == 128 else part)
+    return constant(round(part * 2 ** effects()) if cell.length == 128 else part)
 
 
 def segmented(cell, effects):
@@ -276,7 +276,7 @@ TRUTHS = {
     "segments.funnel": Truth(funnel, 0.0, 0.6, 0.01, (-0.05, 0.05)),
     "segments.no-retrieval": Truth(carried, 0.0, 0.6, 0.005, (0.1,)),
     "truncation.caps-learning": Truth(caps, 0.0, 0.9, 0.005, (0.1,)),
-    "truncation.saves-memory": Truth(truncated, 0.0, -2.0, 0.0),
+    "truncation.saves-memory": Truth(truncated, 3.0, 0.5, 0.0),
     "segments.saves-memory": Truth(segmented, 2.5, 0.5, 0.0),
     "gradient.vanishes-recurrent": Truth(falling, 0.3, 0.0, 0.002, (0.01,)),
     "gradient.direct-attention": Truth(falling, 0.0, 0.3, 0.002, (-0.01, 0.01)),

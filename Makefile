@@ -10,7 +10,7 @@ run: $(READY)
 	$(BIN)/seqscale run
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

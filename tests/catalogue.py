@@ -60,6 +60,10 @@ IMPLEMENTATIONS = [
 ]
 
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS, ids=str)
+# one of each algorithm, with its last options, for what costs seconds
+every_algorithm = pytest.mark.parametrize(
+    "implementation", [i for i in IMPLEMENTATIONS if i.options == OPTIONS.get(i.layer, ({},))[-1]], ids=str
+)
 
 
 def normal(*shape: int, dtype: str = "float64", seed: int = 0) -> Tensor:

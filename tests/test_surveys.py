@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from catalogue import every_implementation
+from catalogue import every_algorithm
 from torch import nn
 
 import seqscale
@@ -34,7 +34,7 @@ def only_the_prime(monkeypatch):
     monkeypatch.setattr(survey, "ONE_S", 60.0)
 
 
-@every_implementation
+@every_algorithm
 def test_every_law_of_the_catalogue_holds_where_it_was_not_solved(implementation, only_the_prime):
     options = tuple(implementation.options.items())
     if "hidden" in implementation.options:

@@ -39,6 +39,7 @@ FACTOR = 4.0
 # A tensor of few elements can have a tiny error by luck. So the reference's own error is the largest, relative to its
 # tensor, that it made in any output (or in any gradient) at this or a shorter length, and never less than this.
 FLOOR_ULP = 2.0
+CUDA_FLOOR = 4e-6  # cuDNN's recurrent kernels approximate tanh and sigmoid: outputs 4e-6 to 7e-6 off on an H200
 OUTPUT = "the output"
 _CAUSAL_LENGTHS = (2, 17, 129)
 _GRADIENT_LENGTHS = (2, 17, 129)  # backwards through a loop cost most of the gate
@@ -321,7 +322,8 @@ def _agrees_rounded(
 ) -> Check:
     """Outputs and gradients in the cell's dtype are at most FACTOR times as far from the truth as the reference's."""
     worst = 0.0
-    floor = FLOOR_ULP * torch.finfo(DTYPES[subject.dtype]).eps
+    on_device = 0.0 if torch.device(subject.device).type == "cpu" else CUDA_FLOOR
+    floor = max(FLOOR_ULP * torch.finfo(DTYPES[subject.dtype]).eps, on_device)
     own_error = {"output": floor, "gradient": floor}
     for length in LENGTHS:
         for name, value in _run(own, subject, length, subject.dtype).items():

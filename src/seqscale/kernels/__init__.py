@@ -1,0 +1,1 @@
+"""Fast recurrences over plain arrays: pure functions, compiled for this machine; no torch inside."""

@@ -1,0 +1,68 @@
+"""tanh and sigmoid against numbers of more digits; what is not a number stays none."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqscale.kernels.activations import sigmoid_of, tanh_of
+
+FUNCTIONS = {"tanh": (tanh_of, np.tanh), "sigmoid": (sigmoid_of, lambda x: np.exp(-np.logaddexp(np.longdouble(0), -x)))}
+every_function = pytest.mark.parametrize("name", FUNCTIONS)
+every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def spread(dtype: type) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    ends = np.linspace(-750, 750, 30_001), np.linspace(-110, 110, 100_001), np.linspace(-12, 12, 300_001)
+    tiny = rng.standard_normal(50_000) * 10.0 ** rng.uniform(-300 if dtype is np.float64 else -37, 0, 50_000)
+    return np.concatenate([*ends, tiny]).astype(dtype)
+
+
+@every_function
+@every_dtype
+def test_errors_are_a_few_units_of_the_last_place(name, dtype):
+    function, exact = FUNCTIONS[name]
+    x = spread(dtype)
+    true = exact(x.astype(np.longdouble))
+    places = np.spacing(np.abs(true).astype(dtype)).astype(np.longdouble)
+    assert float((np.abs(function(x) - true) / places).max()) <= 4
+
+
+@every_function
+def test_float64_is_exact_to_1e_14(name):
+    function, exact = FUNCTIONS[name]
+    x = spread(np.float64)
+    true = exact(x.astype(np.longdouble))
+    near = np.abs(true) > np.finfo(np.float64).tiny  # smaller numbers have fewer digits
+    assert float(np.max(np.abs(function(x) - true)[near] / np.abs(true)[near])) <= 1e-14
+
+
+@every_function
+@every_dtype
+def test_not_a_number_stays_none_and_infinity_is_the_limit(name, dtype):
+    function, _ = FUNCTIONS[name]
+    # in whole registers and in what is left of one
+    for size in (1, 3, 16, 37):
+        assert np.isnan(function(np.full(size, np.nan, dtype))).all()
+        one_of_them = np.zeros(size, dtype)
+        one_of_them[-1] = np.nan
+        assert np.isnan(function(one_of_them)).tolist() == [False] * (size - 1) + [True]
+    limits = {"tanh": [1, -1, 0, -0.0], "sigmoid": [1, 0, 0.5, 0.5]}[name]
+    found = function(np.array([np.inf, -np.inf, 0.0, -0.0], dtype))
+    np.testing.assert_array_equal(found, np.array(limits, dtype))
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(np.array(limits, dtype)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(size=st.integers(0, 70), step=st.integers(1, 3), seed=st.integers(0, 99))
+def test_every_number_of_any_array_is_written_by_itself(size, step, seed):
+    x = np.random.default_rng(seed).standard_normal((size, step))[:, 0]  # not contiguous where step > 1
+    alone = [float(tanh_of(x[i : i + 1])[0]) for i in range(size)]
+    assert tanh_of(x).tolist() == alone
+    assert tanh_of(x.reshape(1, -1)).shape == (1, size)
+
+
+def test_other_dtypes_are_refused():
+    with pytest.raises(ValueError, match="x: has dtype float16; expected float32 or float64"):
+        tanh_of(np.zeros(3, np.float16))

@@ -1,0 +1,48 @@
+"""What kernels ask of their arguments; an error names the argument, what was given and what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+DTYPES = (np.float32, np.float64)
+
+
+def leading(name: str, array: Array, words: str) -> Array:
+    """Return the argument that says how large all others must be, contiguous.
+
+    Args:
+        name: of the argument.
+        array: what was given.
+        words: its dimensions, as "models, batch, time, hidden".
+
+    Raises:
+        ValueError: it is not float32 or float64, or has another number of dimensions, or takes no step.
+    """
+    if array.dtype not in DTYPES:
+        raise ValueError(f"{name}: has dtype {array.dtype}; expected float32 or float64.")
+    if array.ndim != len(words.split(", ")):
+        raise ValueError(f"{name}: has shape {array.shape}; expected ({words}).")
+    if array.shape[2] == 0:
+        raise ValueError(f"{name}: has shape {array.shape}; expected ({words}) with at least one step of time.")
+    return np.ascontiguousarray(array)
+
+
+def alike(name: str, array: Array, shape: Sequence[int], like: Array) -> Array:
+    """Return an argument, contiguous; ValueError unless it has that shape, and the dtype of `like`."""
+    if array.shape != tuple(shape):
+        raise ValueError(f"{name}: has shape {array.shape}; expected {tuple(shape)}.")
+    if array.dtype != like.dtype:
+        raise ValueError(f"{name}: has dtype {array.dtype}; expected {like.dtype}.")
+    return np.ascontiguousarray(array)
+
+
+def parts(name: str, array: Array, count: int) -> int:
+    """Return h of an argument whose last dimension is count * h; ValueError where it is not."""
+    if array.shape[-1] % count:
+        raise ValueError(f"{name}: has shape {array.shape}; expected a last dimension of {count} times the units.")
+    return int(array.shape[-1] // count)

@@ -13,6 +13,7 @@ from test_worker import Laboratory, outcomes
 from test_worker import cell as worker_cell
 
 import seqscale
+from seqscale.errors import UnsupportedError
 from seqscale.layers.catalogue import LAYERS
 from seqscale.probes.gate import run_gate
 from seqscale.probes.registry import probe_of
@@ -35,7 +36,9 @@ def exact(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("implementation", [i for i in IMPLEMENTATIONS if i.algorithm != "reference"], ids=str)
+@pytest.mark.parametrize(
+    "implementation", [i for i in IMPLEMENTATIONS if i.algorithm not in ("reference", "fused")], ids=str
+)
 def test_our_layers_pass_the_gate(implementation, dtype):
     spec = LAYERS[implementation.layer]
     asked = replace(gate_cell(spec, implementation.algorithm, dtype, implementation.options), device="cuda")
@@ -43,12 +46,19 @@ def test_our_layers_pass_the_gate(implementation, dtype):
     assert len(report.checks) >= 4 and all(c.worst <= c.tolerance for c in report.checks)
 
 
+@pytest.mark.parametrize("layer", [name for name, spec in LAYERS.items() if "fused" in spec.algorithms])
+def test_a_kernel_of_the_cpu_is_unsupported(layer):
+    with pytest.raises(UnsupportedError, match="runs on a CPU, not on cuda"):
+        run_gate(replace(gate_cell(LAYERS[layer], "fused"), device="cuda"))
+
+
 @pytest.mark.parametrize("probe", ["time", "memory", "count"])
 @pytest.mark.parametrize("mode", ["forward", "training"])
 @pytest.mark.parametrize("layer", list(LAYERS))
 def test_a_layer_is_measured(layer, mode, probe):
     spec = LAYERS[layer]
-    asked = cell(probe, layer, 64, 32, mode=mode, algorithm=spec.algorithms[-1], device="cuda")
+    algorithm = next(name for name in reversed(spec.algorithms) if name != "fused")
+    asked = cell(probe, layer, 64, 32, mode=mode, algorithm=algorithm, device="cuda")
     trial = probe_of(probe).prepare(asked)
     readings = {reading.quantity: reading.value for reading in (*trial.first(), *trial.again())}
     positive = {"time": "time", "memory": "measured_peak_bytes", "count": "work"}[probe]

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqscale.layers.attention import Attention
+from seqscale.layers.elman import Elman
 from seqscale.layers.gru import GRU
 from seqscale.layers.linear_attention import CHUNK
 from seqscale.layers.lstm import LSTM
@@ -296,6 +297,38 @@ def test_lstm_by_its_equations(b, t, d):
     assert forward.ideal_span == t * (2 + log2(d) + 6) + 2
     # state and cell before, four gates, and the tanh of the cell after
     assert training.saved_bytes == 4 * 7 * b * t * d
+
+
+# gates; steps after the product; steps of one number for each unit; what each unit keeps of a step, and of the start
+FUSED = {"elman": (Elman, 1, 2, 2, 1, 1), "gru": (GRU, 3, 7, 12, 5, 1), "lstm": (LSTM, 4, 6, 13, 6, 2)}
+
+
+@pytest.mark.parametrize("name", FUSED)
+@sizes
+@given(b=st.integers(1, 3), t=st.integers(1, 16), d=small, more=st.integers(0, 9))
+def test_a_recurrence_in_one_kernel_still_takes_its_steps(name, b, t, d, more):
+    make, gates, around, pointwise, kept, start = FUSED[name]
+    h = d + more
+    layer = make(d, hidden=h, algorithm="fused")
+    forward, training = (counts(layer, b, t, d, mode) for mode in ("forward", "training"))
+    biases = {"elman": h, "gru": 2 * h, "lstm": 4 * h}[name]  # added to each other before all steps
+    inputs = b * t * gates * h * (2 * d + 1)
+    assert forward.work == biases + inputs + b * t * h * (2 * gates * h + pointwise)
+    # before the recurrence: the biases, joined for the GRU, and the inputs' product with them
+    before = 1 + (name == "gru") + 2 + log2(d)
+    assert forward.ideal_span == before + t * (1 + log2(h) + around)
+    assert forward.kernel_span == 3 + (name == "gru")
+    assert training.saved_bytes == 4 * b * h * (kept * t + start)
+
+
+def test_the_fused_kernels_and_the_same_steps_apart_agree_in_growth():
+    """Beside the recurrence both have a product for the inputs; biases are added apart in the loop."""
+    for make, *_ in FUSED.values():
+        grown = {}
+        for algorithm in ("fused", "reference"):
+            spans = [counts(make(16, algorithm=algorithm), 1, t, 16).ideal_span for t in (4, 8)]
+            grown[algorithm] = (spans[1] - spans[0]) / 4
+        assert 0 <= grown["reference"] - grown["fused"] <= 1
 
 
 @sizes

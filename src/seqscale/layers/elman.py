@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqscale.layers import fused
 from seqscale.layers.base import AbstractLayer, State, hidden_units, real
 from seqscale.layers.start import haar_orthogonal, normal_columns
 
@@ -35,11 +36,11 @@ class Elman(AbstractLayer):
     Source: Elman 1990, Cognitive Science 14(2), figure 2. Differs: no read-out matrix, so that widening the state adds
     the recurrence's own cost and nothing else.
     State: h, (b, h), in the parameters' dtype, h elements. Cost: 2 h (d + h) flops per token (forward).
-    Algorithms: `library` is torch.nn.RNN; `reference` loops over `elman_step`.
+    Algorithms: `library` is torch.nn.RNN; `reference` loops over `elman_step`; `fused` is one compiled kernel.
 
     Args:
         width: d.
-        algorithm: "library" or "reference".
+        algorithm: "library", "reference" or "fused".
         hidden: h, at least d; d when not given.
     """
 
@@ -55,8 +56,11 @@ class Elman(AbstractLayer):
         return h[..., : self.width], (h,)
 
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map x by torch.nn.RNN."""
+        """Map x by torch.nn.RNN or by one kernel."""
         (h,) = state
+        if self.algorithm == "fused":
+            y = fused.elman(x, h, *self.core.all_weights[0])
+            return y[..., : self.width], (y[:, -1],)
         y, last = self.core(x, h.unsqueeze(0))
         return y[..., : self.width], (last.squeeze(0),)
 
@@ -79,7 +83,7 @@ def elman_orthogonal(width: int, *, algorithm: str = "library", hidden: int | No
 
     Args:
         width: d.
-        algorithm: "library" or "reference".
+        algorithm: "library", "reference" or "fused".
         hidden: h, at least d; d when not given.
         gain: above 0.
     """

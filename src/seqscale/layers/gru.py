@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqscale.layers import fused
 from seqscale.layers.base import AbstractLayer, State, hidden_units, real
 
 
@@ -44,11 +45,11 @@ class GRU(AbstractLayer):
     torch.nn.GRU (`gru_step` has the equations); no read-out matrix, so that widening the state adds the recurrence's
     own cost and nothing else.
     State: h, (b, h), in the parameters' dtype, h elements. Cost: 6 h (d + h) flops per token (forward).
-    Algorithms: `library` is torch.nn.GRU; `reference` loops over `gru_step`.
+    Algorithms: `library` is torch.nn.GRU; `reference` loops over `gru_step`; `fused` is one compiled kernel.
 
     Args:
         width: d.
-        algorithm: "library" or "reference".
+        algorithm: "library", "reference" or "fused".
         hidden: h, at least d; d when not given.
         forget_bias: added at the start to the bias of the update gate z, which multiplies the state.
     """
@@ -70,8 +71,11 @@ class GRU(AbstractLayer):
         return h[..., : self.width], (h,)
 
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map x by torch.nn.GRU."""
+        """Map x by torch.nn.GRU or by one kernel."""
         (h,) = state
+        if self.algorithm == "fused":
+            y = fused.gru(x, h, *self.core.all_weights[0])
+            return y[..., : self.width], (y[:, -1],)
         y, last = self.core(x, h.unsqueeze(0))
         return y[..., : self.width], (last.squeeze(0),)
 

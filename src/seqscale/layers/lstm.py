@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqscale.layers import fused
 from seqscale.layers.base import AbstractLayer, State, hidden_units, real
 
 
@@ -44,11 +45,11 @@ class LSTM(AbstractLayer):
     equations); no read-out matrix, so that widening the state adds the recurrence's own cost and nothing else.
     State: h and c, each (b, h), in the parameters' dtype, 2 h elements. Cost: 8 h (d + h) flops per token (forward).
     Algorithms: `library` is torch.nn.LSTM (on a CPU in float32 torch runs another kernel when no gradient is wanted);
-    `reference` loops over `lstm_step`.
+    `reference` loops over `lstm_step`; `fused` is one compiled kernel.
 
     Args:
         width: d.
-        algorithm: "library" or "reference".
+        algorithm: "library", "reference" or "fused".
         hidden: h, at least d; d when not given.
         forget_bias: added at the start to the bias of the forget gate f.
     """
@@ -70,8 +71,11 @@ class LSTM(AbstractLayer):
         return h[..., : self.width], (h, c)
 
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map x by torch.nn.LSTM."""
+        """Map x by torch.nn.LSTM or by one kernel."""
         h, c = state
+        if self.algorithm == "fused":
+            y, c = fused.lstm(x, h, c, *self.core.all_weights[0])
+            return y[..., : self.width], (y[:, -1], c)
         y, (last_h, last_c) = self.core(x, (h.unsqueeze(0), c.unsqueeze(0)))
         return y[..., : self.width], (last_h.squeeze(0), last_c.squeeze(0))
 

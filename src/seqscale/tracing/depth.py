@@ -143,6 +143,24 @@ def _lstm_backward(arguments: Sequence[Any], result: Any) -> int:
     return int(x.shape[0] * (product + 6) + max(0, last - product))
 
 
+def _recurrence(outputs: int, units: int, gates: int, around: int, after: int = 0) -> Law:
+    """Per step one product with `gates` h terms and `around` steps of one number; `after` the last step, some more.
+
+    Args:
+        outputs: which argument has time as its third dimension.
+        units: which has h as its last.
+        gates: 1 forwards.
+        around: steps.
+        after: steps.
+    """
+
+    def law(arguments: Sequence[Any], result: Any) -> int:
+        terms = gates * arguments[units].shape[-1]
+        return int(arguments[outputs].shape[2] * (1 + tree(terms) + around) + after)
+
+    return law
+
+
 _LAWS: dict[str, Law] = {
     "mm": _mm,
     "bmm": _mm,
@@ -175,4 +193,11 @@ _LAWS: dict[str, Law] = {
     "_scaled_dot_product_efficient_attention_backward": _attention_backward,
     "mkldnn_rnn_layer": _lstm,
     "mkldnn_rnn_layer_backward": _lstm_backward,
+    "seqscale::elman": _recurrence(0, 1, 1, 2),  # sum, tanh
+    "seqscale::elman_backward": _recurrence(1, 1, 1, 2),  # sum, slope
+    "seqscale::gru": _recurrence(0, 1, 1, 7),  # sum, reset gate, times the product, sum, tanh, times 1 - z, sum
+    # two sums, the candidate's two factors, times the product, the reset gate's two factors; the first state's sum
+    "seqscale::gru_backward": _recurrence(1, 3, 3, 7, after=1),
+    "seqscale::lstm": _recurrence(0, 1, 1, 6),  # sum, gate, times, sum of the cell, tanh, output
+    "seqscale::lstm_backward": _recurrence(0, 3, 4, 7),  # sum, two factors of c, sum, times, the gate's two factors
 }

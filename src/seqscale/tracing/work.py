@@ -202,6 +202,41 @@ def _lstm_backward(arguments: Sequence[Any], result: Any) -> int:
     return int(tokens * (16 * hidden * (x.shape[2] + hidden) + 34 * hidden))
 
 
+def _elman(arguments: Sequence[Any], result: Any) -> int:
+    """Per token: one product (2h^2), sum and tanh (2h)."""
+    return int(first_tensor(result).numel() * (2 * arguments[1].shape[-1] + 2))
+
+
+def _elman_backward(arguments: Sequence[Any], result: Any) -> int:
+    """Per token: one product (2h^2), and (g + carried) * (1 - y * y)."""
+    return int(arguments[1].numel() * (2 * arguments[1].shape[-1] + 4))
+
+
+def _gru(arguments: Sequence[Any], result: Any) -> int:
+    """Per token: one product (6h^2), one bias, two sums and two sigmoids, the candidate (3h), the state (4h)."""
+    return int(first_tensor(result).numel() * (6 * arguments[1].shape[-1] + 12))
+
+
+def _gru_backward(arguments: Sequence[Any], result: Any) -> int:
+    """Per token: one product (6h^2), and 17h; and one sum for the first state.
+
+    Those are: sums where three gradients meet (2), the candidate's (5), the update gate's (4), the reset gate's and its
+    product's (5), and what passes the gates (1).
+    """
+    y, h = arguments[1], arguments[3]
+    return int(y.numel() * (6 * h.shape[-1] + 17) + h.numel())
+
+
+def _lstm_kernel(arguments: Sequence[Any], result: Any) -> int:
+    """Per token: one product (8h^2), four sums, three sigmoids and two tanh (9h), c (3h), h."""
+    return int(first_tensor(result).numel() * (8 * arguments[1].shape[-1] + 13))
+
+
+def _lstm_kernel_backward(arguments: Sequence[Any], result: Any) -> int:
+    """Per token: one product (8h^2), the gradient of c with tanh(c) again (7h), four gates (16h), past f (h)."""
+    return int(arguments[0].numel() * (8 * arguments[0].shape[-1] + 24))
+
+
 _LAWS: dict[str, Law] = {
     "mm": _mm,
     "bmm": _mm,
@@ -222,4 +257,10 @@ _LAWS: dict[str, Law] = {
     "_scaled_dot_product_efficient_attention_backward": _attention_backward(11),
     "mkldnn_rnn_layer": _lstm,
     "mkldnn_rnn_layer_backward": _lstm_backward,
+    "seqscale::elman": _elman,
+    "seqscale::elman_backward": _elman_backward,
+    "seqscale::gru": _gru,
+    "seqscale::gru_backward": _gru_backward,
+    "seqscale::lstm": _lstm_kernel,
+    "seqscale::lstm_backward": _lstm_kernel_backward,
 }

@@ -1,0 +1,81 @@
+"""Whole recurrences by one compiled kernel: the algorithm `fused`, on a CPU.
+
+Kernels compute in float32 and float64; bfloat16 is carried in float32 from the first step to the last. numba is
+imported when the first of these functions is called.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seqscale.errors import UnsupportedError
+from seqscale.layers.base import accumulator
+
+
+def elman(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor) -> Tensor:
+    """Return the states after each token, (b, t, h), each by `layers.elman.elman_step` from the one before.
+
+    Args:
+        x: (b, t, d). h: (b, h), before the first. w_x: (h, d). w_h: (h, h). b_x, b_h: (h,).
+
+    Raises:
+        UnsupportedError: not on a CPU, or numba does not import.
+        ValueError: a wrong shape.
+    """
+    operators, kind = _operators(x), accumulator(x.dtype)
+    a = F.linear(x, w_x, b_x + b_h)
+    y: Tensor = operators.Elman.apply(*_models(kind, a, h, w_h))
+    return y.squeeze(0).to(x.dtype)
+
+
+def gru(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor) -> Tensor:
+    """Return the states after each token, (b, t, h), each by `layers.gru.gru_step` from the one before.
+
+    Args:
+        x: (b, t, d). h: (b, h), before the first. w_x: (3h, d), rows r, z, n. w_h: (3h, h). b_x, b_h: (3h,).
+
+    Raises:
+        UnsupportedError: not on a CPU, or numba does not import.
+        ValueError: a wrong shape.
+    """
+    operators, kind, gates = _operators(x), accumulator(x.dtype), 2 * h.shape[-1]
+    # of the hidden side's biases the last stands behind the reset gate
+    a = F.linear(x, w_x, torch.cat((b_x[:gates] + b_h[:gates], b_x[gates:])))
+    y: Tensor = operators.GRU.apply(*_models(kind, a, h, w_h, b_h[gates:]), torch.is_grad_enabled())[0]
+    return y.squeeze(0).to(x.dtype)
+
+
+def lstm(x: Tensor, h: Tensor, c: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the outputs of each token, (b, t, h), by `layers.lstm.lstm_step`, and the memory c after the last, (b, h).
+
+    Args:
+        x: (b, t, d). h, c: (b, h), before the first. w_x: (4h, d), rows i, f, g, o. w_h: (4h, h). b_x, b_h: (4h,).
+
+    Raises:
+        UnsupportedError: not on a CPU, or numba does not import.
+        ValueError: a wrong shape.
+    """
+    operators, kind = _operators(x), accumulator(x.dtype)
+    a = F.linear(x, w_x, b_x + b_h)
+    y, last, _ = operators.LSTM.apply(*_models(kind, a, h, c, w_h), torch.is_grad_enabled())
+    return y.squeeze(0).to(x.dtype), last.squeeze(0).to(x.dtype)
+
+
+def _models(kind: torch.dtype, *tensors: Tensor) -> list[Tensor]:
+    """Return the tensors of one model as those of many, of which there is one, in the kernel's dtype."""
+    return [tensor.to(kind).unsqueeze(0) for tensor in tensors]
+
+
+def _operators(x: Tensor) -> ModuleType:
+    """Return the module of the operators, which imports numba."""
+    if x.device.type != "cpu":
+        raise UnsupportedError(f"'fused' runs on a CPU, not on {x.device}: choose another algorithm.")
+    try:
+        from seqscale.layers import fused_operators
+    except ImportError as error:
+        raise UnsupportedError(f"'fused' needs numba, which does not import here ({error}).") from error
+    return fused_operators

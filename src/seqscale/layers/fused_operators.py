@@ -1,0 +1,220 @@
+"""The kernels as torch's operators, their derivatives, and many models of them at once.
+
+Each is an operator, so that a trace sees it and torch.func batches it: models are the first dimension of every tensor,
+and a batch of models is more of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.utils._pytree import tree_map
+
+from seqscale.errors import UnsupportedError
+from seqscale.kernels.elman import elman, elman_backward
+from seqscale.kernels.gru import gru, gru_backward, gru_keeping
+from seqscale.kernels.lstm import lstm, lstm_backward, lstm_keeping
+
+_LIBRARY = torch.library.Library("seqscale", "DEF")
+
+
+def _define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any]) -> Any:
+    """Make an operator of a kernel, and return it.
+
+    Args:
+        schema: as torch writes it.
+        kernel: from numpy's arrays, and the number of threads, to arrays.
+        shapes: from the tensors to empty ones of the results' shapes.
+    """
+    name = schema.partition("(")[0]
+    _LIBRARY.define(schema)
+    operator = getattr(torch.ops.seqscale, name)
+
+    def run(*arguments: Any) -> Any:
+        arrays = [a.detach().numpy() if isinstance(a, Tensor) else a for a in arguments]
+        return tree_map(torch.from_numpy, kernel(*arrays, threads=torch.get_num_threads()))
+
+    def batched(info: Any, in_dims: Sequence[int | None], *arguments: Any) -> Any:
+        merged = [
+            _with_models(a, dim, info.batch_size).flatten(0, 1) if isinstance(a, Tensor) else a
+            for a, dim in zip(arguments, in_dims, strict=True)
+        ]
+        found = tree_map(lambda result: result.unflatten(0, (info.batch_size, -1)), operator(*merged))
+        return found, tree_map(lambda _: 0, found)
+
+    _LIBRARY.impl(name, run, "CPU")
+    torch.library.register_fake(f"seqscale::{name}", shapes, lib=_LIBRARY)
+    torch.library.register_vmap(f"seqscale::{name}", batched, lib=_LIBRARY)
+    return operator.default
+
+
+def _with_models(tensor: Tensor, dim: int | None, models: int) -> Tensor:
+    return tensor.expand(models, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+
+
+@final
+class _Gradient(Function):
+    """An operator that computes gradients, and has none itself."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(operator: Any, *tensors: Tensor) -> Any:
+        return operator(*tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        raise UnsupportedError("'fused' has no second derivative: choose `reference`, which has.")
+
+
+def _of_weights(ga: Tensor, y: Tensor, h: Tensor) -> Tensor:
+    """Return the gradient of W, (m, gates, h): the sum over all tokens of that of a_t times the state before."""
+    before = torch.cat((h.unsqueeze(2), y[:, :, :-1]), dim=2)
+    return ga.flatten(1, 2).mT @ before.flatten(1, 2)
+
+
+_elman = _define("elman(Tensor a, Tensor h, Tensor w) -> Tensor", elman, lambda a, h, w: torch.empty_like(a))
+_elman_backward = _define(
+    "elman_backward(Tensor gy, Tensor y, Tensor w) -> (Tensor, Tensor)",
+    elman_backward,
+    lambda gy, y, w: (torch.empty_like(y), y.new_empty(y[:, :, 0].shape)),
+)
+
+
+@final
+class Elman(Function):
+    """a (m, b, t, h), h (m, b, h), w (m, h, h) -> states (m, b, t, h), as `kernels.elman`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a: Tensor, h: Tensor, w: Tensor) -> Tensor:
+        """Run the kernel."""
+        y: Tensor = _elman(a, h, w)
+        return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        """Keep the states."""
+        ctx.save_for_backward(output, *inputs[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Run the kernel's gradient, and gather the weights'."""
+        y, h, w = ctx.saved_tensors
+        ga, gh = _Gradient.apply(_elman_backward, gradients[0], y, w)
+        return ga, gh, _of_weights(ga, y, h)
+
+
+def _gru_or_keeping(a: Any, h: Any, w: Any, b_n: Any, keep: bool, threads: int) -> Any:
+    if keep:
+        return gru_keeping(a, h, w, b_n, threads)
+    return gru(a, h, w, b_n, threads), a[:, :, :0, :0]
+
+
+_gru = _define(
+    "gru(Tensor a, Tensor h, Tensor w, Tensor b_n, bool keep) -> (Tensor, Tensor)",
+    _gru_or_keeping,
+    lambda a, h, w, b_n, keep: (
+        a.new_empty(*a.shape[:3], h.shape[-1]),
+        a.new_empty((*a.shape[:3], 4 * h.shape[-1]) if keep else (*a.shape[:2], 0, 0)),
+    ),
+)
+_gru_backward = _define(
+    "gru_backward(Tensor gy, Tensor y, Tensor kept, Tensor h, Tensor w) -> (Tensor, Tensor, Tensor)",
+    gru_backward,
+    lambda gy, y, kept, h, w: (y.new_empty(*y.shape[:3], 3 * y.shape[3]), torch.empty_like(y), torch.empty_like(h)),
+)
+
+
+@final
+class GRU(Function):
+    """a (m, b, t, 3h), h (m, b, h), w (m, 3h, h), b_n (m, h) -> states (m, b, t, h), and what is kept of the gates."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a: Tensor, h: Tensor, w: Tensor, b_n: Tensor, keep: bool) -> Any:
+        """Run the kernel."""
+        return _gru(a, h, w, b_n, keep)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep the states and the gates."""
+        y, kept = output
+        ctx.mark_non_differentiable(kept)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(y, kept, inputs[1], inputs[2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Run the kernel's gradient, and gather the weights'."""
+        y, kept, h, w = ctx.saved_tensors
+        gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
+        ga, gp, gh = _Gradient.apply(_gru_backward, gy, y, kept, h, w)
+        gates = ga[..., : 2 * y.shape[-1]]
+        of_w = torch.cat((_of_weights(gates, y, h), _of_weights(gp, y, h)), dim=1)
+        return ga, gh, of_w, gp.sum((1, 2)), None
+
+
+def _lstm_or_keeping(a: Any, h: Any, c: Any, w: Any, keep: bool, threads: int) -> Any:
+    if keep:
+        return lstm_keeping(a, h, c, w, threads)
+    return *lstm(a, h, c, w, threads), a[:, :, :0, :0]
+
+
+_lstm = _define(
+    "lstm(Tensor a, Tensor h, Tensor c, Tensor w, bool keep) -> (Tensor, Tensor, Tensor)",
+    _lstm_or_keeping,
+    lambda a, h, c, w, keep: (
+        a.new_empty(*a.shape[:3], h.shape[-1]),
+        torch.empty_like(c),
+        a.new_empty((*a.shape[:3], 5 * h.shape[-1]) if keep else (*a.shape[:2], 0, 0)),
+    ),
+)
+_lstm_backward = _define(
+    "lstm_backward(Tensor gy, Tensor g_last, Tensor kept, Tensor c, Tensor w) -> (Tensor, Tensor, Tensor)",
+    lstm_backward,
+    lambda gy, g_last, kept, c, w: (
+        gy.new_empty(*gy.shape[:3], 4 * gy.shape[3]),
+        torch.empty_like(c),
+        torch.empty_like(c),
+    ),
+)
+
+
+@final
+class LSTM(Function):
+    """a (m, b, t, 4h), h, c (m, b, h), w (m, 4h, h) -> outputs (m, b, t, h), the last c, and what is kept."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a: Tensor, h: Tensor, c: Tensor, w: Tensor, keep: bool) -> Any:
+        """Run the kernel."""
+        return _lstm(a, h, c, w, keep)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep the outputs, the gates and the memory."""
+        y, _, kept = output
+        ctx.mark_non_differentiable(kept)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(y, kept, *inputs[1:4])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Run the kernel's gradient, and gather the weights'."""
+        y, kept, h, c, w = ctx.saved_tensors
+        gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
+        g_last = torch.zeros_like(c) if gradients[1] is None else gradients[1]
+        ga, gh, gc = _Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
+        return ga, gh, gc, _of_weights(ga, y, h), None

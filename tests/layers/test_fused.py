@@ -1,0 +1,97 @@
+"""What `fused` cannot do, it says; what a call is given, it leaves as it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from catalogue import IMPLEMENTATIONS, WIDTH, Implementation, normal
+
+from seqscale.errors import UnsupportedError
+from seqscale.tracing.trace import trace
+
+FUSED = [i for i in IMPLEMENTATIONS if i.algorithm == "fused"]
+every_fused = pytest.mark.parametrize("implementation", FUSED, ids=str)
+
+
+@every_fused
+def test_a_second_derivative_is_refused_when_it_is_taken(implementation: Implementation) -> None:
+    layer, x = implementation.build(), normal(2, 5, WIDTH).requires_grad_()
+    (first,) = torch.autograd.grad(layer(x)[0].square().sum(), x, create_graph=True)
+    with pytest.raises(UnsupportedError, match="'fused' has no second derivative: choose `reference`"):
+        first.sum().backward()
+
+
+@every_fused
+def test_another_device_is_refused(implementation: Implementation) -> None:
+    layer = implementation.build(dtype="float32").to("meta")
+    with pytest.raises(UnsupportedError, match="'fused' runs on a CPU, not on meta"):
+        layer(torch.zeros(1, 3, WIDTH, device="meta"))
+
+
+def test_without_numba_fused_is_unsupported_and_all_else_works() -> None:
+    program = """
+import sys
+sys.modules["numba"] = None
+import torch
+from seqscale.errors import UnsupportedError
+from seqscale.layers.gru import GRU
+GRU(4)(torch.zeros(1, 2, 4))
+try:
+    GRU(4, algorithm="fused")(torch.zeros(1, 2, 4))
+except UnsupportedError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "'fused' needs numba, which does not import here" in done.stdout
+
+
+@every_fused
+def test_nothing_that_was_given_is_written(implementation: Implementation) -> None:
+    layer, x = implementation.build(), normal(3, 6, WIDTH).requires_grad_()
+    state = tuple(normal(*part.shape, seed=1).to(part.dtype) for part in layer.initial_state(3))
+    kept = [tensor.detach().clone() for tensor in (x, *state, *layer.parameters())]
+    y, _ = layer(x, state)
+    before = y.detach().clone()
+    y.sum().backward()
+    assert torch.equal(y, before)
+    for tensor, was in zip((x, *state, *layer.parameters()), kept, strict=True):
+        assert torch.equal(tensor, was)
+
+
+@every_fused
+def test_gradients_reach_the_first_state_from_outputs_and_from_the_last_state(implementation: Implementation) -> None:
+    found = []
+    for algorithm in ("fused", "reference"):
+        layer = Implementation(implementation.layer, algorithm, implementation.options).build()
+        x = normal(2, 5, WIDTH).requires_grad_()
+        state = tuple(normal(*p.shape, seed=2).to(p.dtype).requires_grad_() for p in layer.initial_state(2))
+        y, after = layer(x, state)
+        parts = [part.abs().square().sum() for part in (y, *after)]
+        wanted = (x, *state, *layer.parameters())
+        found.append([
+            torch.autograd.grad(loss, wanted, retain_graph=True, materialize_grads=True, allow_unused=True)
+            for loss in (*parts, sum(parts))
+        ])  # fmt: skip
+    for ours, loops in zip(*found, strict=True):
+        torch.testing.assert_close(ours, loops, rtol=1e-10, atol=1e-11)
+
+
+@every_fused
+def test_weights_used_twice_gather_both_gradients(implementation: Implementation) -> None:
+    found = []
+    for algorithm in ("fused", "reference"):
+        layer = Implementation(implementation.layer, algorithm, implementation.options).build()
+        y = layer(layer(normal(2, 5, WIDTH))[0])[0]
+        found.append(torch.autograd.grad(y.square().sum(), tuple(layer.parameters())))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-11)
+
+
+@every_fused
+def test_a_graph_grows_no_node_with_length(implementation: Implementation) -> None:
+    layer = implementation.build(dtype="float32")
+    short, long = (trace(layer, (1, t, WIDTH), torch.float32, "training").counts for t in (8, 64))
+    assert short.graph_nodes == long.graph_nodes
+    assert short.kernels == long.kernels

@@ -13,9 +13,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqscale.layers.attention import Attention
+from seqscale.layers.diagonal import Diagonal
 from seqscale.layers.elman import Elman
 from seqscale.layers.gru import GRU
 from seqscale.layers.linear_attention import CHUNK
+from seqscale.layers.lru import LRU
 from seqscale.layers.lstm import LSTM
 from seqscale.tracing.trace import trace
 
@@ -319,6 +321,22 @@ def test_a_recurrence_in_one_kernel_still_takes_its_steps(name, b, t, d, more):
     assert forward.ideal_span == before + t * (1 + log2(h) + around)
     assert forward.kernel_span == 3 + (name == "gru")
     assert training.saved_bytes == 4 * b * h * (kept * t + start)
+
+
+@sizes
+@given(b=st.integers(1, 3), t=st.integers(1, 16), d=small)
+def test_a_diagonal_recurrence_in_one_kernel_takes_two_steps_a_token_or_three_in_complex_numbers(b, t, d):
+    for make, steps, work in ((Diagonal, 2, 2), (LRU, 3, 8)):
+        fused, scan = (counts(make(d, algorithm=name), b, 1, d) for name in ("fused", "scan"))
+        longer = counts(make(d, algorithm="fused"), b, 1 + t, d)
+        kernel = next(o for o in longer.operators if o.name.startswith("seqscale::"))
+        assert (kernel.kernels, kernel.work, kernel.steps) == (1, work * b * (1 + t) * d, steps * (1 + t))
+        assert longer.ideal_span - fused.ideal_span == steps * t
+        assert longer.kernel_span <= scan.kernel_span  # of one token, for which a scan has no round
+        backward = counts(make(d, algorithm="fused"), b, t, d, "training").operators
+        assert sum(o.work for o in backward if o.name.endswith("_backward") and "seqscale" in o.name) == (
+            2 * work * b * t * d
+        )
 
 
 def test_the_fused_kernels_and_the_same_steps_apart_agree_in_growth():

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqscale.layers import fused
 from seqscale.layers.base import AbstractLayer, State, hidden_units
 
 SLOWEST, FASTEST = 0.999, 0.9  # the decays a that units start from lie between these
@@ -106,11 +107,12 @@ class Diagonal(AbstractLayer):
     the other recurrences here.
     State: h, (b, h), in the parameters' dtype, h elements; bfloat16 rounds decays above 0.998 to 1. Cost: 2 h (d + 1)
     flops per token (forward) by the loop, 2 h (d + ceil(log2 t)) at most by the scan.
-    Algorithms: `reference` loops over `diagonal_step`; `scan` is `diagonal_scan`, of logarithmic depth.
+    Algorithms: `reference` loops over `diagonal_step`; `scan` is `diagonal_scan`, of logarithmic depth;
+    `fused` is one compiled kernel.
 
     Args:
         width: d.
-        algorithm: "reference" or "scan".
+        algorithm: "reference", "scan" or "fused".
         hidden: h, at least d; d when not given.
     """
 
@@ -129,10 +131,11 @@ class Diagonal(AbstractLayer):
         return h[..., : self.width], (h,)
 
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map x by `diagonal_scan`."""
+        """Map x by `diagonal_scan` or by one kernel."""
         (h,) = state
         rate = torch.exp(self.nu)
-        states = diagonal_scan(diagonal_input(x, self.in_projection.weight, rate), h, rate)
+        b = diagonal_input(x, self.in_projection.weight, rate)
+        states = fused.diagonal(torch.exp(-rate), b, h) if self.algorithm == "fused" else diagonal_scan(b, h, rate)
         return states[..., : self.width], (states[:, -1],)
 
     def initial_state(self, batch: int) -> State:

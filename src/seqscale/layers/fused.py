@@ -79,3 +79,29 @@ def _operators(x: Tensor) -> ModuleType:
     except ImportError as error:
         raise UnsupportedError(f"'fused' needs numba, which does not import here ({error}).") from error
     return fused_operators
+
+
+def diagonal(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+    """Return the states h_t = a * h_{t-1} + b_t after each token, (b, t, h).
+
+    Args:
+        a: (h,). b: (b, t, h), what each token adds. h: (b, h), before the first.
+
+    Raises:
+        UnsupportedError: not on a CPU, or numba does not import.
+        ValueError: a wrong shape.
+    """
+    operators, kind = _operators(b), accumulator(b.dtype)
+    y: Tensor = operators.Diagonal.apply(*_models(kind, a.view(1, 1, -1), b, h))
+    return y.squeeze(0).to(b.dtype)
+
+
+def diagonal_complex(
+    a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor], h: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the states that `diagonal` does for complex numbers, each two tensors of real and imaginary parts."""
+    dtype = b[0].dtype
+    operators, kind = _operators(b[0]), accumulator(dtype)
+    shared = (part.view(1, 1, -1) for part in a)
+    re, im = operators.DiagonalComplex.apply(*_models(kind, *shared, *b, *h))
+    return re.squeeze(0).to(dtype), im.squeeze(0).to(dtype)

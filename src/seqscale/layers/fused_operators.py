@@ -15,6 +15,7 @@ from torch.autograd import Function
 from torch.utils._pytree import tree_map
 
 from seqscale.errors import UnsupportedError
+from seqscale.kernels.diagonal import diagonal, diagonal_backward, diagonal_complex, diagonal_complex_backward
 from seqscale.kernels.elman import elman, elman_backward
 from seqscale.kernels.gru import gru, gru_backward, gru_keeping
 from seqscale.kernels.lstm import lstm, lstm_backward, lstm_keeping
@@ -218,3 +219,88 @@ class LSTM(Function):
         g_last = torch.zeros_like(c) if gradients[1] is None else gradients[1]
         ga, gh, gc = _Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
         return ga, gh, gc, _of_weights(ga, y, h), None
+
+
+_diagonal = _define("diagonal(Tensor a, Tensor b, Tensor h) -> Tensor", diagonal, lambda a, b, h: torch.empty_like(b))
+_diagonal_backward = _define(
+    "diagonal_backward(Tensor gy, Tensor y, Tensor a, Tensor h) -> (Tensor, Tensor, Tensor)",
+    diagonal_backward,
+    lambda gy, y, a, h: (_each_row(a, y), torch.empty_like(y), torch.empty_like(h)),
+)
+
+
+def _each_row(a: Tensor, y: Tensor) -> Tensor:
+    return a.new_empty(a.shape[0], y.shape[1], *a.shape[2:])
+
+
+def _shared(ga: Tensor, a: Tensor) -> Tensor:
+    """Return the gradient of coefficients, which all sequences may share."""
+    return ga.sum(1, keepdim=True) if a.shape[1] < ga.shape[1] else ga
+
+
+@final
+class Diagonal(Function):
+    """a (m, b or 1, t or 1, h), b (m, b, t, h), h (m, b, h) -> states (m, b, t, h), as `kernels.diagonal`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+        """Run the kernel."""
+        y: Tensor = _diagonal(a, b, h)
+        return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        """Keep the states."""
+        ctx.save_for_backward(output, inputs[0], inputs[2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Run the kernel's gradient."""
+        y, a, h = ctx.saved_tensors
+        ga, gb, gh = _Gradient.apply(_diagonal_backward, gradients[0], y, a, h)
+        return _shared(ga, a), gb, gh
+
+
+_diagonal_complex = _define(
+    "diagonal_complex(Tensor a_re, Tensor a_im, Tensor b_re, Tensor b_im, Tensor h_re, Tensor h_im) "
+    "-> (Tensor, Tensor)",
+    diagonal_complex,
+    lambda a_re, a_im, b_re, b_im, h_re, h_im: (torch.empty_like(b_re), torch.empty_like(b_im)),
+)
+_diagonal_complex_backward = _define(
+    "diagonal_complex_backward(Tensor gy_re, Tensor gy_im, Tensor y_re, Tensor y_im, Tensor a_re, Tensor a_im, "
+    "Tensor h_re, Tensor h_im) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    diagonal_complex_backward,
+    lambda gy_re, gy_im, y_re, y_im, a_re, a_im, h_re, h_im: (
+        *(_each_row(a, y_re) for a in (a_re, a_im)),
+        *(torch.empty_like(part) for part in (y_re, y_im, h_re, h_im)),
+    ),
+)
+
+
+@final
+class DiagonalComplex(Function):
+    """As `Diagonal`, each complex tensor as two, of its real and imaginary parts."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a_re: Tensor, a_im: Tensor, b_re: Tensor, b_im: Tensor, h_re: Tensor, h_im: Tensor) -> Any:
+        """Run the kernel."""
+        return _diagonal_complex(a_re, a_im, b_re, b_im, h_re, h_im)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep the states."""
+        ctx.save_for_backward(*output, *inputs[:2], *inputs[4:])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Run the kernel's gradient."""
+        y_re, y_im, a_re, a_im, h_re, h_im = ctx.saved_tensors
+        ga_re, ga_im, *others = _Gradient.apply(
+            _diagonal_complex_backward, *gradients, y_re, y_im, a_re, a_im, h_re, h_im
+        )
+        return _shared(ga_re, a_re), _shared(ga_im, a_im), *others

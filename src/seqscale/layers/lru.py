@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqscale.layers import fused
 from seqscale.layers.base import AbstractLayer, State, accumulator, hidden_units, real
 
 Pair = tuple[Tensor, Tensor]  # real and imaginary part: bfloat16 has no complex numbers
@@ -119,11 +120,12 @@ class LRU(AbstractLayer):
     State: real and imaginary part of h, each (b, h), in the parameters' dtype, 2 h numbers; lambda and its powers are
     rounded to that dtype once. Cost: 8 h d + 10 h flops per token (forward) by the loop, 8 h (d + ceil(log2 t)) + 2 h
     at most by the scan.
-    Algorithms: `reference` loops over `lru_step`; `scan` is `lru_scan`, of logarithmic depth.
+    Algorithms: `reference` loops over `lru_step`; `scan` is `lru_scan`, of logarithmic depth; `fused` is one
+    compiled kernel.
 
     Args:
         width: d.
-        algorithm: "reference" or "scan".
+        algorithm: "reference", "scan" or "fused".
         hidden: h, at least d; d when not given.
         radius_min, radius_max: of the ring that |lambda| starts on, 0 < radius_min < radius_max < 1.
     """
@@ -155,10 +157,14 @@ class LRU(AbstractLayer):
         return self._read(re, im), (re, im)
 
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map x by `lru_scan`."""
+        """Map x by `lru_scan` or by one kernel."""
         re, im = state
         rate, angle = self._polar()
-        re, im = lru_scan(self._added(x, rate), (re, im), rate, angle)
+        added = self._added(x, rate)
+        if self.algorithm == "fused":
+            re, im = fused.diagonal_complex(eigenvalue(rate, angle, rate.dtype), added, (re, im))
+        else:
+            re, im = lru_scan(added, (re, im), rate, angle)
         return self._read(re, im), (re[:, -1], im[:, -1])
 
     def initial_state(self, batch: int) -> State:

@@ -143,6 +143,11 @@ def _lstm_backward(arguments: Sequence[Any], result: Any) -> int:
     return int(x.shape[0] * (product + 6) + max(0, last - product))
 
 
+def _linear(time: int, around: int, after: int = 0) -> Law:
+    """So many steps of one number for each of the third dimension of an argument, and after the last."""
+    return lambda arguments, result: int(arguments[time].shape[2] * around + after)
+
+
 def _recurrence(outputs: int, units: int, gates: int, around: int, after: int = 0) -> Law:
     """Per step one product with `gates` h terms and `around` steps of one number; `after` the last step, some more.
 
@@ -195,6 +200,10 @@ _LAWS: dict[str, Law] = {
     "mkldnn_rnn_layer_backward": _lstm_backward,
     "seqscale::elman": _recurrence(0, 1, 1, 2),  # sum, tanh
     "seqscale::elman_backward": _recurrence(1, 1, 1, 2),  # sum, slope
+    "seqscale::diagonal": _linear(1, 2),
+    "seqscale::diagonal_backward": _linear(0, 2, after=1),  # of the first step: sum, times the state, into a's gradient
+    "seqscale::diagonal_complex": _linear(2, 3),
+    "seqscale::diagonal_complex_backward": _linear(0, 3, after=1),
     "seqscale::gru": _recurrence(0, 1, 1, 7),  # sum, reset gate, times the product, sum, tanh, times 1 - z, sum
     # two sums, the candidate's two factors, times the product, the reset gate's two factors; the first state's sum
     "seqscale::gru_backward": _recurrence(1, 3, 3, 7, after=1),

@@ -237,6 +237,11 @@ def _lstm_kernel_backward(arguments: Sequence[Any], result: Any) -> int:
     return int(arguments[0].numel() * (8 * arguments[0].shape[-1] + 24))
 
 
+def _times(steps: int, which: int) -> Law:
+    """So many steps for each element of one argument."""
+    return lambda arguments, result: steps * int(arguments[which].numel())
+
+
 _LAWS: dict[str, Law] = {
     "mm": _mm,
     "bmm": _mm,
@@ -259,6 +264,10 @@ _LAWS: dict[str, Law] = {
     "mkldnn_rnn_layer_backward": _lstm_backward,
     "seqscale::elman": _elman,
     "seqscale::elman_backward": _elman_backward,
+    "seqscale::diagonal": _times(2, 1),
+    "seqscale::diagonal_backward": _times(4, 0),  # two gradients meet, that of h passes a, that of a is added up
+    "seqscale::diagonal_complex": _times(8, 2),
+    "seqscale::diagonal_complex_backward": _times(16, 0),  # the same in complex numbers: 2, 6 and 8
     "seqscale::gru": _gru,
     "seqscale::gru_backward": _gru_backward,
     "seqscale::lstm": _lstm_kernel,

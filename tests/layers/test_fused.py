@@ -39,6 +39,8 @@ import torch
 from seqscale.errors import UnsupportedError
 from seqscale.layers.gru import GRU
 GRU(4)(torch.zeros(1, 2, 4))
+from seqscale.training.ways import way_of
+print(way_of("gru", "library", "cpu").text())
 try:
     GRU(4, algorithm="fused")(torch.zeros(1, 2, 4))
 except UnsupportedError as error:
@@ -46,6 +48,7 @@ except UnsupportedError as error:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "'fused' needs numba, which does not import here" in done.stdout
+    assert "reference, all models together" in done.stdout  # how models of the layer are then trained
 
 
 @every_fused

@@ -65,6 +65,15 @@ def lstm(x: Tensor, h: Tensor, c: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor,
     return y.squeeze(0).to(x.dtype), last.squeeze(0).to(x.dtype)
 
 
+def available(device: str) -> bool:
+    """Whether the algorithm runs on a device: a CPU, where numba imports."""
+    try:
+        _operators(torch.empty(0, device="meta" if torch.device(device).type != "cpu" else device))
+    except UnsupportedError:
+        return False
+    return True
+
+
 def _models(kind: torch.dtype, *tensors: Tensor) -> list[Tensor]:
     """Return the tensors of one model as those of many, of which there is one, in the kernel's dtype."""
     return [tensor.to(kind).unsqueeze(0) for tensor in tensors]

@@ -39,18 +39,23 @@ def _define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any])
         arrays = [a.detach().numpy() if isinstance(a, Tensor) else a for a in arguments]
         return tree_map(torch.from_numpy, kernel(*arrays, threads=torch.get_num_threads()))
 
-    def batched(info: Any, in_dims: Sequence[int | None], *arguments: Any) -> Any:
+    _LIBRARY.impl(name, run, "CPU")
+    torch.library.register_fake(f"seqscale::{name}", shapes, lib=_LIBRARY)
+    return operator.default
+
+
+class _AbstractKernel(Function):
+    """A function of tensors with models first: under torch.func.vmap a batch is so many times more models."""
+
+    @classmethod
+    def vmap(cls, info: Any, in_dims: Sequence[int | None], *arguments: Any) -> Any:
+        """Call the function once, with all models."""
         merged = [
             _with_models(a, dim, info.batch_size).flatten(0, 1) if isinstance(a, Tensor) else a
             for a, dim in zip(arguments, in_dims, strict=True)
         ]
-        found = tree_map(lambda result: result.unflatten(0, (info.batch_size, -1)), operator(*merged))
+        found = tree_map(lambda result: result.unflatten(0, (info.batch_size, -1)), cls.apply(*merged))
         return found, tree_map(lambda _: 0, found)
-
-    _LIBRARY.impl(name, run, "CPU")
-    torch.library.register_fake(f"seqscale::{name}", shapes, lib=_LIBRARY)
-    torch.library.register_vmap(f"seqscale::{name}", batched, lib=_LIBRARY)
-    return operator.default
 
 
 def _with_models(tensor: Tensor, dim: int | None, models: int) -> Tensor:
@@ -58,10 +63,8 @@ def _with_models(tensor: Tensor, dim: int | None, models: int) -> Tensor:
 
 
 @final
-class _Gradient(Function):
+class _Gradient(_AbstractKernel):
     """An operator that computes gradients, and has none itself."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(operator: Any, *tensors: Tensor) -> Any:
@@ -91,10 +94,8 @@ _elman_backward = _define(
 
 
 @final
-class Elman(Function):
+class Elman(_AbstractKernel):
     """a (m, b, t, h), h (m, b, h), w (m, h, h) -> states (m, b, t, h), as `kernels.elman`."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(a: Tensor, h: Tensor, w: Tensor) -> Tensor:
@@ -137,10 +138,8 @@ _gru_backward = _define(
 
 
 @final
-class GRU(Function):
+class GRU(_AbstractKernel):
     """a (m, b, t, 3h), h (m, b, h), w (m, 3h, h), b_n (m, h) -> states (m, b, t, h), and what is kept of the gates."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(a: Tensor, h: Tensor, w: Tensor, b_n: Tensor, keep: bool) -> Any:
@@ -193,10 +192,8 @@ _lstm_backward = _define(
 
 
 @final
-class LSTM(Function):
+class LSTM(_AbstractKernel):
     """a (m, b, t, 4h), h, c (m, b, h), w (m, 4h, h) -> outputs (m, b, t, h), the last c, and what is kept."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(a: Tensor, h: Tensor, c: Tensor, w: Tensor, keep: bool) -> Any:
@@ -239,10 +236,8 @@ def _shared(ga: Tensor, a: Tensor) -> Tensor:
 
 
 @final
-class Diagonal(Function):
+class Diagonal(_AbstractKernel):
     """a (m, b or 1, t or 1, h), b (m, b, t, h), h (m, b, h) -> states (m, b, t, h), as `kernels.diagonal`."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
@@ -281,10 +276,8 @@ _diagonal_complex_backward = _define(
 
 
 @final
-class DiagonalComplex(Function):
+class DiagonalComplex(_AbstractKernel):
     """As `Diagonal`, each complex tensor as two, of its real and imaginary parts."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(a_re: Tensor, a_im: Tensor, b_re: Tensor, b_im: Tensor, h_re: Tensor, h_im: Tensor) -> Any:

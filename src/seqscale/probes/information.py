@@ -162,7 +162,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="state-ceiling",
-        version=1,
+        version=2,
         modes=("forward",),
         quantities=("accuracy", "accuracy_ceiling", "chance", "learning_rate", "state_numbers"),
         sentence="copying all tokens out of a state of few bits, trained, against the counting bound (E4)",
@@ -175,7 +175,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="recall",
-        version=1,
+        version=2,
         modes=("forward",),
         quantities=(
             "accuracy", "early_accuracy", "carried_accuracy", "reset_accuracy", "chance", "source_bits",
@@ -205,7 +205,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="truncation",
-        version=1,
+        version=2,
         modes=("training",),
         quantities=("r2", "gradient_cosine", "gradient_ratio", "saved_bytes", "learning_rate", "state_numbers"),
         sentence="what is learned of an input L tokens ago when gradients go back k tokens (E6)",
@@ -247,7 +247,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="copy-memory",
-        version=1,
+        version=2,
         modes=("training",),
         quantities=("steps_to_half", "loss", "accuracy", "learning_rate", "state_numbers"),
         sentence="repeat symbols after a delay, trained: steps to half of the loss without memory (E9)",
@@ -260,7 +260,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="adding",
-        version=1,
+        version=2,
         modes=("training",),
         quantities=("steps_to_half", "squared_error", "learning_rate", "state_numbers"),
         sentence="add the two marked numbers of a sequence, trained: steps to half of 1/6 (E9)",

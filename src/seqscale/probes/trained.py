@@ -26,7 +26,7 @@ from seqscale.tasks.base import AbstractTask, Sequences
 from seqscale.tasks.seeds import TEST, TRAIN, VALIDATION, WEIGHTS, stream
 from seqscale.training.loop import Trained, train
 from seqscale.training.models import Models
-from seqscale.training.ways import way_of
+from seqscale.training.ways import Way, way_of
 
 Floats = npt.NDArray[np.float64]
 Answer = Callable[[Models, Tensor, Tensor, Tensor], Tensor]
@@ -68,9 +68,12 @@ class Plan:
 
     def layers(self) -> list[Built]:
         """Build each replicate's layer, by the algorithm that trains it fastest."""
-        way = way_of(self.cell.layer, self.cell.algorithm)
+        way = self._way()
         seeds = range(self.cell.seed, self.cell.seed + self.replicates)
         return [layer_of(dataclasses.replace(self.cell, seed=seed, algorithm=way.algorithm)) for seed in seeds]
+
+    def _way(self) -> Way:
+        return way_of(self.cell.layer, self.cell.algorithm, self.cell.device)
 
     def models(
         self, layers: Sequence[Built], *, features: int, seen: int, answers: int, embedding: Floats | None = None
@@ -83,7 +86,7 @@ class Plan:
             seen=seen,
             answers=answers,
             rngs=[stream(self.cell.seed, r, WEIGHTS) for r in range(self.replicates)],
-            together=way_of(self.cell.layer, self.cell.algorithm).together,
+            together=self._way().together,
             like=self.tensor(np.zeros(1)),
             embedding=embedding,
         )
@@ -101,7 +104,7 @@ class Plan:
 
     def facts(self, models: Models, trained: Trained) -> dict[str, Any]:
         """Return how it was trained, for the document."""
-        way = dataclasses.replace(way_of(self.cell.layer, self.cell.algorithm), together=models.together)
+        way = dataclasses.replace(self._way(), together=models.together)
         return {
             "computed by": way.text(),
             "optimiser": "Adam, gradients of a model at most 1 long, rates risen over 5 % of the steps, then a cosine",

@@ -21,6 +21,7 @@ lint: $(READY)
 check: lint test
 
 bench: $(READY)
+	$(BIN)/python benchmarks/recurrences.py
 	$(BIN)/python benchmarks/speed.py
 
 # The marker is written last: an interrupted set-up is completed by the next call.

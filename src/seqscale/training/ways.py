@@ -36,7 +36,7 @@ _WAYS: Mapping[str, Way] = {
     "lru": Way("reference", True),
     "attention": Way("library", False),
 }
-# Forward and backward of 6 and of 18 models, against the way above: benchmarks/RESULTS.md. The LSTM gains nothing.
+# Measured against the ways above in benchmarks/RESULTS.md; the LSTM gains nothing.
 _FUSED = {layer: Way("fused", True) for layer in ("elman", "elman-orthogonal", "gru", "diagonal", "lru")}
 
 

@@ -200,6 +200,14 @@ def test_only_the_first_claim_of_a_takeaway_has_its_numbers() -> None:
     assert with_numbers == ["time.linear-forward", "memory.bptt-linear", "memory.attention-training"]
 
 
+def test_a_name_longer_than_its_column_goes_on_after_its_slash() -> None:
+    claim = "time.linear-forward"
+    rows = [(claim, name, "abcdefghi", Verdict.supported, None, "") for name in ("attention", "gru")]
+    others = [(claim, "attention", "other", Verdict.contradicted, None, "")]
+    text = screen(page_of([*rows, *others]))
+    assert cells_of(text, claim)[0] == "attention/ abcdefghi gru"
+
+
 def test_many_claims_of_many_layers_fit_one_screen() -> None:
     text = screen(information_page(beside=processors_page()))
     assert len(text.splitlines()) <= 60

@@ -186,9 +186,9 @@ def _row(cells: Sequence[str], widths: Sequence[int] = COLUMNS) -> list[str]:
     gaps = [1] * (len(widths) - 1) + [0]  # what follows a cell: the next column, or nothing
     for cell, width, gap in zip(cells, widths, gaps, strict=True):
         lead = " " * (len(cell) - len(cell.lstrip()))
-        wrapped = textwrap.wrap(
-            cell.strip(), width - gap, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
-        )
+        # attention/reference is longer than a column: it goes on after its slash
+        words = " ".join(word if len(word) <= width - gap else word.replace("/", "/ ") for word in cell.split())
+        wrapped = textwrap.wrap(words, width - gap, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False)
         columns.append(wrapped or [""])
     height = max(len(column) for column in columns)
     lines = []

@@ -234,7 +234,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="gradient-horizon",
-        version=1,
+        version=2,  # 1 averaged the exponents over one step fewer than said
         modes=("training",),
         quantities=("gradient_norm", "gradient_slope", "half_life", "lyapunov_exponent", "state_numbers"),
         sentence="how the derivative by an input falls with its distance (E8)",

@@ -130,8 +130,8 @@ def rebound(cell: Cell, rewrites: int, rng: np.random.Generator) -> npt.NDArray[
     keys = random_keys(trials, count, cell.width, str(given["geometry"]), rng)
     which = rng.permuted(np.tile(np.arange(count), (trials, rewrites)), axis=1)
     values = rng.integers(symbols, size=which.shape)
-    last = np.empty((trials, count), dtype=np.int64)  # where each key was written last: later writes replace earlier
-    np.put_along_axis(last, which, np.arange(which.shape[1])[None], axis=1)
+    places = np.argsort(which, axis=1, kind="stable")  # key after key, each one's writes in order
+    last = places[:, rewrites - 1 :: rewrites]
     written = np.take_along_axis(keys, which[:, :, None], axis=1)
     read = scores(RULES[cell.layer], written, values, last, symbols, real(given, "logit"))
     return np.asarray(read.argmax(axis=2) == np.take_along_axis(values, last, axis=1))

@@ -126,7 +126,7 @@ class Carrier:
                 continue
             one = _real(leaf).movedim(axis, 0)[0]
             part = flat[:, used : used + one.numel()].reshape(-1, *one.shape)
-            numbers = torch.view_as_complex(part) if leaf.is_complex() else part.to(leaf.dtype)
+            numbers = torch.view_as_complex(part.contiguous()) if leaf.is_complex() else part.to(leaf.dtype)
             leaves.append(numbers.movedim(0, axis).contiguous())  # cuDNN takes no other
             used += one.numel()
         return tree_unflatten(leaves, self._tree)

@@ -71,5 +71,6 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            print("interrupted: everything measured so far is kept; the same command goes on.", file=sys.stderr)
+            kept = ": everything measured so far is kept; the same command goes on" if "run" in arguments[:1] else ""
+            print(f"interrupted{kept}.", file=sys.stderr)
         raise

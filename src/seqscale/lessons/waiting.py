@@ -10,19 +10,17 @@ from seqscale.fit.processors import Crossing, Model, crossing
 from seqscale.kata.constants import KataConstants
 from seqscale.kata.sections import ParallelRow, parallel, step_products
 from seqscale.lessons.base import AbstractLesson, Comparison, Finding, Line, Number, Watch
-from seqscale.lessons.bench import ONCE, Looked, gap, looked_at, measured, scope
+from seqscale.lessons.bench import ONCE, Looked, asked, gap, looked_at, measured
 from seqscale.lessons.charts import Ranges, Series
 from seqscale.lessons.constants import LessonConstants
 from seqscale.lessons.question import ChoiceAnswer, ChoiceQuestion
 from seqscale.records import Question
 from seqscale.rows import Table
 from seqscale.verdicts.counts import count_laws, law_cells
-from seqscale.verdicts.crossover import CrossoverOnProcessors
+from seqscale.verdicts.crossover import LENGTHS, CrossoverOnProcessors
 from seqscale.verdicts.parallel import AttentionSpanFlat, SpanGrows
 
 CLAIMS = (SpanGrows.id, AttentionSpanFlat.id, CrossoverOnProcessors.id)
-LONGEST = 2**20  # tokens up to which a change is looked for
-PER_OCTAVE = 8  # lengths tried in each doubling
 
 
 @final
@@ -49,16 +47,10 @@ class Waiting(AbstractLesson):
     def learn(self, constants: LessonConstants, watch: Watch) -> Finding:
         """Count both layers, nothing executed, and bound their times on the kata's number of cores."""
         both = self._both(constants)
-        asked = [
-            Question(
-                claim=CrossoverOnProcessors.id, layer=layer.spec, algorithm=layer.algorithm,
-                scope=scope(layer, constants, constants.kata.parallel_lengths),
-            )
-            for layer in both
-        ]  # fmt: skip
-        cells = [cell for question in asked for cell in law_cells(question)]
-        table = measured(cells, ONCE, watch)
-        models = [model_of(layer.label, question, table) for layer, question in zip(both, asked, strict=True)]
+        lengths = constants.kata.parallel_lengths
+        questions = [asked(CrossoverOnProcessors.id, layer, constants, lengths) for layer in both]
+        table = measured([cell for question in questions for cell in law_cells(question)], ONCE, watch)
+        models = [model_of(layer.label, question, table) for layer, question in zip(both, questions, strict=True)]
         return conclude(constants.kata, models)
 
     def _both(self, constants: LessonConstants) -> tuple[Looked, Looked]:
@@ -88,15 +80,15 @@ def conclude(kata: KataConstants, models: Sequence[Model]) -> Finding:
     first, second = models
     own = parallel(kata)
     lengths, cores = kata.parallel_lengths, kata.cores
-    found = crossing(first, second, cores, _grid(lengths[-1]))
+    found = crossing(first, second, cores, tuple(sorted({*LENGTHS, *lengths})))
     last = crossing(first, second, cores, lengths[-1:]).throughout
     reach = min(law.reach("T")[1] for model in models for law in (model.work, model.span))
     ends = [own[i] for i in sorted({0, len(own) - 1})]
     return Finding(
         how=(
-            f"The operations of both layers are counted exactly, and the longest chain in which one waits for another. "
-            f"On {cores:,} cores a layer can be no faster than its work shared out, or its chain; nor need it be "
-            "slower than both together. Real machines add costs of their own. Counted up to "
+            "The operations of both layers are counted exactly, and the longest chain in which one waits for another; "
+            f"a core does one in a step. On {cores:,} cores a layer can be no faster than its work shared out, or its "
+            "chain; nor need it be slower than both together. Real machines add costs of their own. Counted up to "
             f"{reach:,} tokens, beyond that by the law found."
         ),
         tables=(_factors(ends, models, cores), _busy(ends, models, cores)),
@@ -135,13 +127,6 @@ def _span(start: int, end: int, shortest: int, longest: int) -> str:
     return f"from {start:,} to {end:,} tokens"
 
 
-def _grid(longest: int) -> tuple[int, ...]:
-    """Return the lengths that a change is looked for at: from 2 up to LONGEST, or to the longest asked for."""
-    octaves = max(LONGEST, longest).bit_length()
-    tried = {round(2 ** (k / PER_OCTAVE)) for k in range(PER_OCTAVE, PER_OCTAVE * octaves)}
-    return tuple(sorted(n for n in tried if n <= max(LONGEST, longest)))
-
-
 def _factors(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -> Comparison:
     first, second = models
     ends = []
@@ -152,8 +137,8 @@ def _factors(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -
     counted = _bounded(f"steps of {first.label} over steps of {second.label}", "times", rows, ends)
     return Comparison(
         title=(
-            f"How many times as long as {second.label} {first.label} takes, on {cores:,} cores [times; the kata: "
-            "recurrence over attention]"
+            f"Steps of {first.label} over steps of {second.label}, on {cores:,} cores [times; the kata: recurrence "
+            "over attention]"
         ),
         columns=_columns(rows),
         lines=(

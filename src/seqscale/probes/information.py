@@ -71,7 +71,7 @@ def needs_lags(conditions: Mapping[str, Option], length: int, width: int) -> Non
     """Refuse more lags than tokens."""
     lags = whole(conditions, "lags")
     if lags > length:
-        raise UsageError(f"lags={lags}: must be from 1 to the length, {length}.")
+        raise UsageError(f"lags={lags}: must be from 1 to the length, {length}; add --condition lags={length}.")
 
 
 def needs_segments(conditions: Mapping[str, Option], length: int, width: int) -> None:

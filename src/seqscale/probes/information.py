@@ -118,6 +118,12 @@ def needs_delay(conditions: Mapping[str, Option], length: int, width: int) -> No
         raise UsageError(f"length {length}: must be at least {least}, to read and repeat {memorised} symbols.")
 
 
+def needs_halves(conditions: Mapping[str, Option], length: int, width: int) -> None:
+    """Refuse a sequence without two halves, in each of which a number is marked."""
+    if length < 2:
+        raise UsageError(f"length {length}: must be at least 2, as a number is marked in each half.")
+
+
 INFORMATION = (
     ProbeSpec(
         name="memory-curve",
@@ -265,6 +271,7 @@ INFORMATION = (
         quantities=("steps_to_half", "squared_error", "learning_rate", "state_numbers"),
         sentence="add the two marked numbers of a sequence, trained: steps to half of 1/6 (E9)",
         conditions=(STEPS, BATCH, RATES, TRAINED),
+        check=needs_halves,
     ),
 )  # fmt: skip
 

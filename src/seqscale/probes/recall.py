@@ -78,7 +78,10 @@ def measure(plan: Plan, tell: Tell) -> Measured:
     }
     missing = []
     if layers[0].capabilities.carries:
-        values |= in_segments(result, task)
+        try:
+            values |= in_segments(result, task)
+        except UnsupportedError as error:
+            missing.append(f"carried_accuracy, reset_accuracy: {error}")
     else:
         missing.append("the layer's forward takes no state, so no sequence of it can be cut in two")
     try:

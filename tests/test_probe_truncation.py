@@ -19,7 +19,7 @@ from seqscale.tasks.delay import DelayLine
 from seqscale.tasks.seeds import TEST, TRAIN, VALIDATION, stream
 from seqscale.theory.memory import cyclic_staircase
 
-N, LAWFUL = 16, 0.02
+N, LAWFUL = 8, 0.02
 
 
 @pytest.fixture(autouse=True)
@@ -48,18 +48,18 @@ def least(lag, window):
 
 
 @pytest.mark.parametrize("layer", ["cyclic", "orthogonal"])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(lag=st.integers(0, N), window=st.integers(1, N))
-@example(lag=4, window=N)
-@example(lag=8, window=8)
+@example(lag=3, window=N)
+@example(lag=5, window=5)
 @example(lag=0, window=1)
 @example(lag=7, window=8)
 def test_with_reset_a_readout_finds_the_share_of_targets_whose_source_is_in_the_window(layer, lag, window):
     tokens = least(lag, window) + 3 * window
     with pytest.MonkeyPatch.context() as patch:
         # a short stream scores few tokens
-        patch.setattr(truncation, "FITTED", max(60, 4000 // tokens))
-        patch.setattr(truncation, "HELD_OUT", max(200, 20_000 // tokens))
+        patch.setattr(truncation, "FITTED", max(60, 3000 // tokens))
+        patch.setattr(truncation, "HELD_OUT", max(200, 15_000 // tokens))
         for r2 in fitted(layer, tokens, N, {"radius": 0.95}, lag=lag, window=window):
             assert r2 == pytest.approx(max(0.0, 1 - lag / window), abs=LAWFUL)
 
@@ -71,13 +71,13 @@ def test_where_the_state_has_too_few_numbers_for_the_window_that_share_is_an_upp
 
 @pytest.mark.parametrize("window", [1, 4])
 def test_a_state_that_is_carried_holds_what_lies_far_before_the_window(window):
-    for r2 in fitted("cyclic", N + 8, N, {"radius": 0.95}, boundary="carry", lag=8, window=window):
+    for r2 in fitted("cyclic", N + 4, N, {"radius": 0.95}, boundary="carry", lag=4, window=window):
         assert r2 > 1 - LAWFUL  # of the first N + L tokens a ring holds each alone
 
 
 def test_read_for_long_a_ring_that_is_carried_holds_what_its_closed_form_says():
     (share, *_) = cyclic_staircase(N, 0.95, 1)
-    for r2 in fitted("cyclic", 200, N, {"radius": 0.95}, boundary="carry", lag=8, window=4):
+    for r2 in fitted("cyclic", 400, N, {"radius": 0.95}, boundary="carry", lag=4, window=4):
         assert r2 == pytest.approx(share, abs=LAWFUL)
 
 
@@ -165,7 +165,7 @@ def test_a_step_is_a_window_of_a_stream_and_streams_follow_each_other(boundary):
 
 @pytest.mark.parametrize(("lag", "low", "high"), [(1, 0.5, 0.77), (4, -0.2, 0.02)])
 def test_trained_all_learns_what_lies_within_the_window_and_nothing_else(lag, low, high):
-    given = {"trained": "all", "steps": 120, "rates": "0.003,0.03"}
+    given = {"trained": "all", "steps": 80, "rates": "0.003,0.03"}
     found = Found(asked("elman-orthogonal", 12, 8, lag=lag, window=4, **given))
     assert all(low < r2 < high for r2 in found.values("r2"))
     assert set(found.values("learning_rate")) <= {0.003, 0.03}

@@ -168,7 +168,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="state-ceiling",
-        version=1,
+        version=2,
         modes=("forward",),
         quantities=("accuracy", "accuracy_ceiling", "chance", "learning_rate", "state_numbers"),
         sentence="copying all tokens out of a state of few bits, trained, against the counting bound (E4)",
@@ -181,11 +181,11 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="recall",
-        version=1,
+        version=2,
         modes=("forward",),
         quantities=(
-            "accuracy", "early_accuracy", "carried_accuracy", "reset_accuracy", "chance", "source_bits",
-            "learning_rate", "state_numbers",
+            "accuracy", "early_accuracy", "carried_accuracy", "reset_accuracy", "chance", "keyless_accuracy",
+            "source_bits", "learning_rate", "state_numbers",
         ),
         sentence="associative recall: values by their keys, constructed, rebound or trained (E5, E11)",
         conditions=(

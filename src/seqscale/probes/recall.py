@@ -73,6 +73,7 @@ def measure(plan: Plan, tell: Tell) -> Measured:
         "accuracy": right.mean((1, 2)),
         "early_accuracy": right[:, :, :early].mean((1, 2)),  # answer i is of pair i
         "chance": [task.chance] * plan.replicates,
+        "keyless_accuracy": [task.keyless] * plan.replicates,
         "source_bits": [task.demand_bits] * plan.replicates,
         "learning_rate": result.rates(),
     }

@@ -11,7 +11,7 @@ from seqscale.records import Cell, LayerSpec, Question
 from seqscale.rows import Row
 from seqscale.verdicts.base import Curve, CurvePoint, Kind, Reason
 from seqscale.verdicts.calibration import Fault
-from seqscale.verdicts.readings import UnreadError, mean_of, record, text, values_of
+from seqscale.verdicts.readings import UnreadError, mean_of, mean_seen, record, text, values_of
 from seqscale.verdicts.replicated import SYMBOLS, AbstractReplicated, Finding, information_cell, state_hidden
 from seqscale.verdicts.tokens import LONG, token_cell, token_fault
 
@@ -92,7 +92,7 @@ def _exponent(rows: Sequence[Row]) -> Interval:
 
 
 def _from_to(rows: Sequence[Row]) -> str:
-    bits = (text(mean_of(values_of(row, "token_bits")), "bit") for row in rows)
+    bits = (text(mean_seen(row, "token_bits"), "bit") for row in rows)
     return " to ".join(
         f"{b} in {values_of(row, 'state_numbers')[0]:g} numbers" for b, row in zip(bits, rows, strict=True)
     )
@@ -102,7 +102,7 @@ def _curve(question: Question, rows: Sequence[Row]) -> Curve:
     """Return bits found against hidden units."""
     points = []
     for row in rows:
-        hidden, bits = dict(row.cell.options)["hidden"], mean_of(values_of(row, "token_bits"))
+        hidden, bits = dict(row.cell.options)["hidden"], mean_seen(row, "token_bits")
         points.append(CurvePoint(x=float(hidden), y=bits.value, low=bits.low95, high=bits.high95))
     return Curve(
         label=f"{question.layer.name}/{question.algorithm} T={rows[0].cell.length}",

@@ -74,6 +74,8 @@ def test_the_example_of_a_users_own_layer_passes(dtype: str) -> None:
     report = run_gate(cell(find(f"{EXAMPLE}:RunningMean"), "own", dtype, {"expand": 2}))
     assert names(report) == ["shape", "repeat", "causal"]
     assert report.checks[-1].tolerance == TIGHT
+    report = run_gate(cell(find(f"{EXAMPLE}:LeakyMean"), "own", dtype))
+    assert names(report) == ["shape", "repeat", "causal", "segments", "step"]
 
 
 # -- a user's own layers, broken one way each ------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -198,6 +199,38 @@ def test_who_is_first_is_read_from_the_laws(span, work, cores, words, letter):
     assert f"attention is last from {cores:,} tokens on" in found.sentence
     for option in ("a", "b", "c"):
         assert found.answer.right(question.read(option)) is (option == letter), found.sentence
+
+
+def test_nothing_is_called_open_where_every_length_is_decided():
+    models = [
+        Model(label="elman", work=law(lambda t: 100 * t), span=law(lambda t: 1)),
+        Model(label="attention", work=law(lambda t: 9 * t * t), span=law(lambda t: 1)),
+    ]
+    one, many = (waiting.conclude(KataConstants(cores=cores), models).sentence for cores in (1, 1024))
+    assert "attention is surely first up to 11 tokens, and elman is surely first from 12 tokens on; the" in one
+    assert ", and elsewhere the counts leave it open; the" in many
+
+
+def test_one_core_and_one_token_are_written_in_the_singular():
+    kata = KataConstants(cores=1, parallel_lengths=(1, 64))
+    models = [Model(label=name, work=law(lambda t: 9 * t), span=law(lambda t: t)) for name in ("elman", "attention")]
+    found = waiting.conclude(kata, models)
+    asked_for = waiting.Waiting().question(dataclasses.replace(OWN, kata=KataConstants(cores=1, parallel_lengths=(1,))))
+    titles = [*(table.title for table in found.tables), *(chart.title for chart in found.charts)]
+    columns = [name for table in found.tables for name in table.columns]
+    names = [*numbers(found), *numbers(found, "kata")]
+    everything = " ".join((found.sentence, found.how, asked_for.text, *titles, *columns, *names))
+    assert found.sentence.startswith("On 1 core ") and "from 1 token on." in found.sentence
+    assert asked_for.text.startswith("1 core, 1 token: ") and {"1 token", "64 tokens"} <= set(columns)
+    assert not re.search(r"\b1 (cores|tokens)\b", everything)
+
+
+@pytest.mark.parametrize("width", [8, 12])
+def test_the_lesson_names_the_width_that_decides(width):
+    found = waiting.conclude(
+        KataConstants(input_size=width), [Model(label=n, work=law(int), span=law(int)) for n in "ab"]
+    )
+    assert f"The width decides who is first where: here it is {width} (--input-size)," in found.how
 
 
 def test_bounds_that_overlap_leave_it_open():

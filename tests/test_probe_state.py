@@ -146,7 +146,12 @@ def test_a_complex_state_of_an_odd_number_of_features_has_matrices_too():
 
 
 @pytest.mark.parametrize(
-    ("layer", "words"), [("Opaque", "it holds a Kept, not tensors"), ("Stateless", "no state to read")]
+    ("layer", "words"),
+    [
+        ("Opaque", "it holds a Kept, not tensors"),
+        ("Stateless", "no state to read: its forward takes none, and it has no step."),
+        ("NeverStarts", "no state to read: its forward takes none, and it has a step but no initial_state."),
+    ],
 )
 def test_a_state_that_cannot_be_read_is_unsupported_with_the_reason(layer, words):
     with pytest.raises(UnsupportedError, match=words):

@@ -70,11 +70,6 @@ def format_count(value: float) -> str:
     return f"{value:,.0f}" if abs(value) < 1e7 else f"{value:.3g}"
 
 
-def counted(count: int, noun: str) -> str:
-    """Write a count with its noun: 1 token, 1,024 tokens."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def format_bits(value: float) -> str:
     """Write bits of information: 2.96 bit, 0.004 bit."""
     return f"{value:.3g} bit" if abs(value) >= 0.01 else f"{value:.1g} bit"
@@ -303,13 +298,7 @@ QUANTITIES = {
         Quantity("accuracy_ceiling", "1", format_share, 0.0, False, "the largest accuracy that a bound allows", 1.0),
         Quantity("chance", "1", format_share, 0.0, False, "accuracy of the best guess without looking", 1.0),
         Quantity(
-            "keyless_accuracy",
-            "1",
-            format_share,
-            0.0,
-            False,
-            "accuracy without the keys: knowing the values that came",
-            1.0,
+            "keyless_accuracy", "1", format_share, 0.0, False, "accuracy without keys: knowing what values came", 1.0
         ),
         Quantity(
             "early_accuracy", "1", format_share, 0.0, False, "accuracy on the oldest quarter of what was read", 1.0

@@ -28,9 +28,7 @@ class CapacityGrows(AbstractReplicated):
 
     id = "width.capacity-grows"
     takeaway = 2
-    sentence = (
-        "A state twice as wide remembers at least 1.4 times the bits: they grow as N^0.5 or faster."
-    )
+    sentence = "A state twice as wide remembers at least 1.4 times the bits: they grow as N^0.5 or faster."
     kind = Kind.average
     estimand = "log2 of the ratio of the bits found after 100 tokens over log2 of the ratio of the state's numbers"
     delta = 0.5

@@ -1,10 +1,16 @@
-"""Synthetic rows of known content, for the lessons: times that follow a law, bits and answers that are given."""
+"""Synthetic rows of known content for the lessons, and what each lesson finds in them."""
 
 from __future__ import annotations
 
+from seqscale.fit.exact import exact_law
+from seqscale.fit.processors import Model
+from seqscale.kata.constants import KataConstants
+from seqscale.kata.sections import ForwardRow
+from seqscale.lessons import encoding, retrieval, timing, waiting
 from seqscale.lessons.bench import cell, looked_at
+from seqscale.lessons.constants import LessonConstants
 from seqscale.lessons.decoding import bits_cell
-from seqscale.lessons.recalling import recall_cell
+from seqscale.lessons.recalling import Recall, recall_cells
 from seqscale.profiles import Profile, written
 from seqscale.rows import Observation, Outcome, OutcomeKind, Row, Sample
 
@@ -57,8 +63,63 @@ def decoded(constants, layer, length, *, first, by_distance, shuffled=0.0):
     return Row(bits_cell(layer, constants, length), OK, controls, document=written(curves, {"test": [600] * count}))
 
 
-def recalled(constants, layer, pairs, early, keyless=0.25):
-    """Return a row of trained recall whose replicates have these early accuracies."""
-    seen = {"early_accuracy": replicates("early_accuracy", early)}
-    curve = profile("keyless", "accuracy", "pairs", {pairs: [keyless]}, exact=True)
-    return Row(recall_cell(layer, constants, pairs), OK, seen, document=written([curve], {"test": 512}))
+def recalled(constants, layer, early, keyless=0.25):
+    """Return what rows of trained recall give, whose replicates have these accuracies at each length; None: failed."""
+    rows = []
+    for one, values in zip(recall_cells(layer, constants), early, strict=True):
+        curve = profile("keyless", "accuracy", "pairs", {constants.pairs: [keyless]}, exact=True)
+        seen = {name: replicates(name, values) for name in ("early_accuracy", "accuracy") if values}
+        document = written([curve], {"test": 512})
+        rows.append(Row(one, OK, seen, document=document) if values else Row(one, GONE))
+    return Recall.of(layer, constants, rows)
+
+
+OWN = LessonConstants()
+ELMAN, ATTENTION = layers(OWN, "elman", "attention")
+LAST = OWN.kata.retrieval_length
+
+
+def timing_of(power, loop=5.0, spread=0.001):
+    rows = {
+        "library": timed(OWN, ELMAN, "library", lambda n: 1e-6 * n**power, spread),
+        "reference": timed(OWN, ELMAN, "reference", lambda n: loop * 1e-6 * n**power, spread),
+    }
+    kata = [ForwardRow(length=n, seconds=2e-6 * n, final_hidden=(0.0,)) for n in OWN.kata.lengths]
+    return timing.conclude("elman", kata, rows, 9)
+
+
+def encoding_of(end, **more):
+    length = OWN.kata.encoded[-1]
+    row = decoded(OWN, ELMAN, length, first=lambda t: 3.0 if t <= 2 else end, by_distance=lambda d: 1.0, **more)
+    other = decoded(OWN, ATTENTION, length, first=lambda t: 3.0, by_distance=lambda d: 3.0)
+    return encoding.conclude(OWN, [ELMAN, ATTENTION], [row, other])
+
+
+def retrieval_of(newest, oldest, early=((1.0, 1.0, 1.0), (0.3, 0.31, 0.29))):
+    span = LAST - 1
+    row = decoded(OWN, ELMAN, LAST, first=lambda t: 1.0, by_distance=lambda d: newest + (oldest - newest) * d / span)
+    return retrieval.conclude(OWN, [ELMAN], [row], [recalled(OWN, ELMAN, early)])
+
+
+def law(of):
+    found = exact_law([({"T": t}, of(t)) for t in (2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 33, 64, 65, 521)])
+    assert found is not None
+    return found
+
+
+def waiting_of(span, work, cores=1024):
+    models = [
+        Model(label="elman", work=law(lambda t: 100 * t), span=law(lambda t: span * t)),
+        Model(label="attention", work=law(lambda t: work * t * t), span=law(lambda t: 7)),
+    ]
+    return waiting.conclude(KataConstants(cores=cores), models)
+
+
+def finding(number):
+    """Return what a lesson finds in synthetic rows, at its own constants."""
+    return {
+        1: lambda: timing_of(1.0),
+        2: lambda: encoding_of(0.0),
+        3: lambda: retrieval_of(3.0, 0.0),
+        4: lambda: waiting_of(10, 30),
+    }[number]()

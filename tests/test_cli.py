@@ -11,7 +11,9 @@ import pytest
 from seqscale import cli
 from seqscale.cli.run import again
 from seqscale.layers.catalogue import LAYERS
+from seqscale.request import resolve
 from seqscale.store.store import Store
+from seqscale.studies.base import questions
 from seqscale.studies.catalogue import STUDIES
 from seqscale.verdicts.catalogue import CLAIMS
 
@@ -58,6 +60,14 @@ def seqscale(monkeypatch, capsys, tmp_path):
         (["run", "--budget", "soon"], "--budget soon: write seconds"),
         (["run", "--option", "a=1"], "--option belongs to a layer"),
         (["run", "--option", "a", "--layer", "gru"], "--option a: write --option key=value"),
+        (
+            ["run", "--layer", "gru", "--option", "hidden=8", "--option", "hidden=4"],
+            "--option hidden=4: hidden is given already, as hidden=8; give it once.",
+        ),
+        (
+            ["measure", "time", "gru", "--condition", "a=1", "--condition", "b=1", "--condition", "a=1"],
+            "--condition a=1: a is given already, as a=1; give it once.",
+        ),
         (["run", "--report", "no/such/r.html"], "there is no directory no/such"),
         (["run", "--store", "no/such/a.db"], "there is no directory no/such"),
         (["measure", "tim", "gru"], "unknown probe 'tim': did you mean time?"),
@@ -67,6 +77,7 @@ def seqscale(monkeypatch, capsys, tmp_path):
         (["run", "--report", OWN / "layers.py"], "exists and is no report"),
         (["measure", "time", "gru", "--length", "99999999999"], "length 99999999999: must be a whole number from 1 to"),
         (["claims", "none.db"], "there is no store at none.db"),
+        (["claims", "none.db", "--claims", "time.linear"], "unknown claim 'time.linear': did you mean time.linear-"),
         (["status", OWN / "layers.py"], "is not a seqscale store"),
     ],
     ids=lambda value: " ".join(map(str, value))[-60:] if isinstance(value, list) else None,
@@ -115,12 +126,44 @@ def test_a_layer_that_leaks_is_rejected_and_no_crash(seqscale):
     assert "changing x[" in found["reason"]
 
 
+def test_an_own_layer_whose_state_cannot_be_read_is_told_what_it_lacks(seqscale):
+    own = OWN / "remembering.py:NeverStarts"
+    code, out, _ = seqscale("measure", "token-bits", own, "--length", "2", "--width", "2", "--condition", "symbols=2")
+    said, cure = out.splitlines()[-2:]
+    assert code == 0
+    assert said.strip().startswith("unsupported: ") and said.endswith("it has a step but no initial_state.")
+    assert cure.strip().endswith("; a layer of your own may need `step` and `initial_state`.")
+
+
 def test_measure_prints_the_cell_and_its_quantities_with_units(seqscale):
     code, out, _ = seqscale("measure", "count", "gru/reference", "--length", "8", "--mode", "training", "--json")
     found = json.loads(out)
     assert code == 0 and found["outcome"] == "ok" and found["cell"]["algorithm"] == "reference"
     saved = next(o for o in found["observations"] if o["quantity"] == "saved_bytes")
     assert (saved["unit"], saved["value"]) == ("B", 32 * 8 * 64)
+
+
+def test_claims_are_those_that_were_named(seqscale):
+    state, time, never = "memory.decode-state", "time.linear-forward", "memory.bptt-linear"
+    with Store.writer("s.db") as store:  # asked and not measured
+        store.add_questions(
+            "quick", questions(STUDIES["quick"], resolve(layers=("gru/library",), claims=(state, time)))
+        )
+
+    def named(*words):
+        code, out, _ = seqscale("claims", "s.db", "--json", *words)
+        assert code == 0
+        return json.loads(out)
+
+    everything = named()
+    assert {found["claim"] for found in everything} == {state, time}
+    assert named("--claims", state) == [found for found in everything if found["claim"] == state]
+    assert named("--claims", time, "--claims", state) == everything
+    text = seqscale("claims", "s.db", "--claims", state)[1]
+    assert text.startswith("1 claim, 1 verdict: 0 supported, 0 contradicted, 1 undecided.\n") and time not in text
+    code, out, err = seqscale("claims", "s.db", "--claims", state, "--claims", never)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert f"unknown claim of s.db '{never}': known: {state}, {time}." in err
 
 
 def test_what_is_no_report_is_never_overwritten(seqscale, tmp_path):

@@ -74,6 +74,7 @@ def test_an_unknown_condition_is_named_with_the_near_ones():
         ("truncation", {"window": 0}, 64, 8, "window=0: must be a whole number from 1 to 65536"),
         ("truncation", {"lag": 64}, 64, 8, "length 64: must be at least 68 for lag=64 and window=4"),
         ("copy-memory", {}, 20, 8, "length 20: must be at least 21, to read and repeat 10 symbols"),
+        ("adding", {}, 1, 8, "length 1: must be at least 2, as a number is marked in each half"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused_with_the_allowed_range(probe, given_, length, width, text):

@@ -52,8 +52,9 @@ def test_replicates_that_do_not_differ_get_the_exact_binomial_interval(right, co
 
 
 @given(shares=SHARES, scored=st.integers(1, 1000), cells=st.integers(1, 10))
-def test_the_wider_interval_is_kept(shares, scored, cells):
-    student, found = mean_interval(shares, cells), share_interval(shares, scored, cells)
+def test_the_wider_interval_is_kept_as_far_as_a_share_can_be(shares, scored, cells):
+    student, found = mean_interval(shares, cells).within(0, 1), share_interval(shares, scored, cells)
+    assert found.low95 >= 0 and found.high95 <= 1
     fewer = share_interval(shares, max(1, scored // 2), cells)
     assert found.low90 <= student.low90 + 1e-12 and found.high90 >= student.high90 - 1e-12
     assert found.low95 <= student.low95 + 1e-12 and found.high95 >= student.high95 - 1e-12

@@ -74,6 +74,8 @@ def test_the_example_of_a_users_own_layer_passes(dtype: str) -> None:
     report = run_gate(cell(find(f"{EXAMPLE}:RunningMean"), "own", dtype, {"expand": 2}))
     assert names(report) == ["shape", "repeat", "causal"]
     assert report.checks[-1].tolerance == TIGHT
+    report = run_gate(cell(find(f"{EXAMPLE}:LeakyMean"), "own", dtype))
+    assert names(report) == ["shape", "repeat", "causal", "segments", "step"]
 
 
 # -- a user's own layers, broken one way each ------------------------------------------------------------------------
@@ -214,10 +216,43 @@ class Sum(nn.Module):
 
 def test_a_users_layer_with_state_and_step_is_held_to_them() -> None:
     assert names(put(lambda: Sum(1.0, 1.0))) == ["shape", "repeat", "causal", "segments", "step"]
-    with pytest.raises(RejectedError, match=r"state not carried: 129 tokens cut at 1 differ from one pass by"):
+    with pytest.raises(RejectedError, match=r"state not carried: 129 tokens cut at 1, .* differ from one pass by"):
         put(lambda: Sum(0.0, 1.0))
     with pytest.raises(RejectedError, match="step differs from forward by"):
         put(lambda: Sum(1.0, 1.001))
+
+
+class Aside(Sum):
+    """A running sum that it keeps in an attribute, beside a state that says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0, 1.0)
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y, _ = super().forward(x, None if state is None else self.sum)
+        self.sum = y[:, -1]
+        return y, torch.zeros_like(self.sum)
+
+
+class AsideInSteps(Sum):
+    """The same, but only step by step: its forward is whole."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0, 1.0)
+
+    def initial_state(self, batch: int) -> Tensor:
+        self.sum = super().initial_state(batch)
+        return self.sum
+
+    def step(self, x_t: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        self.sum = self.sum + x_t
+        return self.sum, state
+
+
+@pytest.mark.parametrize("cheat", [Aside, AsideInSteps])
+def test_nothing_but_the_state_may_be_remembered(cheat: Callable[[], nn.Module]) -> None:
+    with pytest.raises(RejectedError, match=r"another sequence .* in between"):
+        put(cheat)
 
 
 def test_a_state_that_is_taken_must_be_given_back() -> None:
@@ -320,7 +355,10 @@ def sees_the_next(layer: GRU, x: Tensor, state: State) -> tuple[Tensor, State]:
     ("compute", "text"),
     [
         (sees_the_next, r"changing x\[1\] moves y\[0\].*it must not move at all"),
-        (drops_its_state, r"state not carried: 129 tokens cut at 1 differ from one pass"),
+        (
+            drops_its_state,
+            r"state not carried: 129 tokens cut at 1, another sequence read in between, differ from one pass",
+        ),
         (wrong_value, r"disagrees with 'reference': the output at 1 tokens differs by 1e-08"),
         (wrong_gradient, r"the gradient of x at 2 tokens differs by 0\.001 of its largest element in float64"),
         (no_gradient_of_a_bias, r"the gradient of core\.bias_hh_l0 at 2 tokens differs by 1 "),

@@ -82,7 +82,7 @@ def test_a_larger_number_never_has_a_shorter_bar(a, b, wide):
 def test_what_lies_beyond_a_scale_is_cut_off_at_its_end():
     assert bar_of(7.0, (0.0, 1.0), 8) == "########"
     assert bar_of(-7.0, (-1.0, 1.0), 9) == "####|    "
-    assert bar_of(0.0, (0.0, 1.0), 8) == " " * 8
+    assert bar_of(0.0, (0.0, 1.0), 8) == bar_of(-0.001, (0.0, 1.0), 8) == " " * 8
 
 
 POSITIVE = st.floats(0.01, 1e9)

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lesson_rows import GONE, decoded, layers, recalled, timed
+from lesson_rows import (
+    ELMAN,
+    GONE,
+    LAST,
+    OWN,
+    decoded,
+    encoding_of,
+    law,
+    recalled,
+    retrieval_of,
+    timed,
+    timing_of,
+    waiting_of,
+)
 
-from seqscale.fit.exact import exact_law
 from seqscale.fit.processors import Model
 from seqscale.kata.constants import KataConstants
 from seqscale.kata.sections import ForwardRow
 from seqscale.lessons import encoding, retrieval, timing, waiting
 from seqscale.lessons.base import Number
-from seqscale.lessons.constants import LessonConstants
 from seqscale.rows import Row
-
-OWN = LessonConstants()
-ELMAN, ATTENTION = layers(OWN, "elman", "attention")
-LAST = OWN.kata.retrieval_length
 
 
 def gone(rows):
@@ -33,15 +41,6 @@ def numbers(finding, source="instrument"):
 
 
 # -- 1: time ---------------------------------------------------------------------------------------------------------
-
-
-def timing_of(power, loop=5.0, spread=0.001):
-    rows = {
-        "library": timed(OWN, ELMAN, "library", lambda n: 1e-6 * n**power, spread),
-        "reference": timed(OWN, ELMAN, "reference", lambda n: loop * 1e-6 * n**power, spread),
-    }
-    kata = [ForwardRow(length=n, seconds=2e-6 * n, final_hidden=(0.0,)) for n in OWN.kata.lengths]
-    return timing.conclude("elman", kata, rows, 9)
 
 
 @pytest.mark.parametrize(
@@ -93,13 +92,6 @@ def test_nothing_follows_about_time_where_nothing_was_timed():
 # -- 2: encoding -----------------------------------------------------------------------------------------------------
 
 
-def encoding_of(end, **more):
-    length = OWN.kata.encoded[-1]
-    row = decoded(OWN, ELMAN, length, first=lambda t: 3.0 if t <= 2 else end, by_distance=lambda d: 1.0, **more)
-    other = decoded(OWN, ATTENTION, length, first=lambda t: 3.0, by_distance=lambda d: 3.0)
-    return encoding.conclude(OWN, [ELMAN, ATTENTION], [row, other])
-
-
 @pytest.mark.parametrize(
     ("end", "words", "agrees"),
     [
@@ -142,14 +134,6 @@ def test_nothing_follows_from_a_state_that_could_not_be_read_or_an_instrument_th
 # -- 3: retrieval ----------------------------------------------------------------------------------------------------
 
 
-def retrieval_of(newest, oldest, early=None):
-    span = LAST - 1
-    row = decoded(OWN, ELMAN, LAST, first=lambda t: 1.0, by_distance=lambda d: newest + (oldest - newest) * d / span)
-    early = early or {2: [1.0, 1.0, 1.0], 4: [0.3, 0.31, 0.29]}
-    trained = {pairs: recalled(OWN, ELMAN, pairs, values) for pairs, values in early.items()}
-    return retrieval.conclude(OWN, {"elman": row}, {"elman": trained})
-
-
 @pytest.mark.parametrize(
     ("newest", "oldest", "words", "letter"),
     [
@@ -172,52 +156,31 @@ def test_which_token_is_read_best_is_read_from_the_bits(newest, oldest, words, l
 @pytest.mark.parametrize(
     ("early", "words"),
     [
-        (
-            {2: [1.0, 0.99, 1.0], 4: [0.3, 0.31, 0.29]},
-            "for elman (right: 0.997 with 2 pairs, 0.300 with 4 pairs) more pairs make it harder.",
-        ),
-        (
-            {2: [1.0] * 3, 4: [1.0] * 3},
-            "for elman (right: 1.000 with 2 pairs, 1.000 with 4 pairs) more pairs make it no harder.",
-        ),
-        ({2: [0.95, 0.9, 1.0], 4: [0.3, 0.9, 0.6]}, "it stays open whether more pairs make it harder."),
-        ({2: [0.26, 0.27, 0.26], 4: [0.26, 0.26, 0.27]}, "too little is learned to say more."),
+        (((1.0, 0.99, 1.0), (0.3, 0.31, 0.29)), "1.00 and 0.30 for elman (worse)"),
+        (((1.0,) * 3, (1.0,) * 3), "1.00 and 1.00 for elman (no worse)"),
+        (((0.95, 0.9, 1.0), (0.3, 0.9, 0.6)), "0.95 and 0.60 for elman (left open whether worse)"),
+        (((0.26, 0.27, 0.26), (0.06, 0.06, 0.07)), "0.26 and 0.06 for elman (not learned in 400 steps)"),
     ],
 )
 def test_whether_retrieval_degrades_is_read_from_the_answers(early, words):
     found = retrieval_of(3.0, 0.0, early)
-    assert words in found.sentence
-    for number in numbers(found).values():
-        assert number.low is None or number.unit != "share" or 0 <= number.low <= number.value <= number.high <= 1
+    said = "; trained to answer about the oldest of 2 pairs, the share right in 4 and in 16 tokens is"
+    assert found.sentence.endswith(f"{said} {words}.")
+    shares = [number for number in numbers(found).values() if number.unit == "share" and number.low is not None]
+    assert len(shares) == 3
+    assert all(0 <= number.low <= number.value <= number.high <= 1 for number in shares)
 
 
 def test_trained_networks_that_are_missing_are_a_gap_and_no_conclusion():
     row = decoded(OWN, ELMAN, LAST, first=lambda t: 1.0, by_distance=lambda d: 3.0)
-    lost = Row(recalled(OWN, ELMAN, 4, [1.0] * 3).cell, GONE)
-    found = retrieval.conclude(OWN, {"elman": row}, {"elman": {2: recalled(OWN, ELMAN, 2, [1.0] * 3), 4: lost}})
-    assert found.sentence.endswith(
-        "; trained to answer about the oldest, for elman (right: 1.000 with 2 pairs) nothing can be compared."
-    )
+    found = retrieval.conclude(OWN, [ELMAN], [row], [recalled(OWN, ELMAN, ((1.0,) * 3, None))])
+    assert found.sentence.endswith(" in 4 and in 16 tokens is 1.00 and - for elman (not compared).")
     assert len(found.gaps) == 1 and "not finite" in found.gaps[0]
-    none = retrieval.conclude(OWN, {"elman": row}, {"elman": {4: lost}})
-    assert "trained" not in none.sentence and len(none.tables) == 1
+    none = retrieval.conclude(OWN, [ELMAN], [row], [recalled(OWN, ELMAN, (None, None))])
+    assert "trained" not in none.sentence and len(none.tables) == 1 and len(none.gaps) == 2
 
 
 # -- 4: serial against parallel --------------------------------------------------------------------------------------
-
-
-def law(of):
-    found = exact_law([({"T": t}, of(t)) for t in (2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 33, 64, 65, 521)])
-    assert found is not None
-    return found
-
-
-def waiting_of(span, work, cores=1024):
-    models = [
-        Model(label="elman", work=law(lambda t: 100 * t), span=law(lambda t: span * t)),
-        Model(label="attention", work=law(lambda t: work * t * t), span=law(lambda t: 7)),
-    ]
-    return waiting.conclude(KataConstants(cores=cores), models)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +199,38 @@ def test_who_is_first_is_read_from_the_laws(span, work, cores, words, letter):
     assert f"attention is last from {cores:,} tokens on" in found.sentence
     for option in ("a", "b", "c"):
         assert found.answer.right(question.read(option)) is (option == letter), found.sentence
+
+
+def test_nothing_is_called_open_where_every_length_is_decided():
+    models = [
+        Model(label="elman", work=law(lambda t: 100 * t), span=law(lambda t: 1)),
+        Model(label="attention", work=law(lambda t: 9 * t * t), span=law(lambda t: 1)),
+    ]
+    one, many = (waiting.conclude(KataConstants(cores=cores), models).sentence for cores in (1, 1024))
+    assert "attention is surely first up to 11 tokens, and elman is surely first from 12 tokens on; the" in one
+    assert ", and elsewhere the counts leave it open; the" in many
+
+
+def test_one_core_and_one_token_are_written_in_the_singular():
+    kata = KataConstants(cores=1, parallel_lengths=(1, 64))
+    models = [Model(label=name, work=law(lambda t: 9 * t), span=law(lambda t: t)) for name in ("elman", "attention")]
+    found = waiting.conclude(kata, models)
+    asked_for = waiting.Waiting().question(dataclasses.replace(OWN, kata=KataConstants(cores=1, parallel_lengths=(1,))))
+    titles = [*(table.title for table in found.tables), *(chart.title for chart in found.charts)]
+    columns = [name for table in found.tables for name in table.columns]
+    names = [*numbers(found), *numbers(found, "kata")]
+    everything = " ".join((found.sentence, found.how, asked_for.text, *titles, *columns, *names))
+    assert found.sentence.startswith("On 1 core ") and "from 1 token on." in found.sentence
+    assert asked_for.text.startswith("1 core, 1 token: ") and {"1 token", "64 tokens"} <= set(columns)
+    assert not re.search(r"\b1 (cores|tokens)\b", everything)
+
+
+@pytest.mark.parametrize("width", [8, 12])
+def test_the_lesson_names_the_width_that_decides(width):
+    found = waiting.conclude(
+        KataConstants(input_size=width), [Model(label=n, work=law(int), span=law(int)) for n in "ab"]
+    )
+    assert f"The width decides who is first where: here it is {width} (--input-size)," in found.how
 
 
 def test_bounds_that_overlap_leave_it_open():
@@ -269,7 +264,7 @@ def test_bounds_and_busy_cores_agree_with_work_and_span(span, work, cores):
         (Number(name="", unit="times", value=2.0, low=1.94, high=2.05), "2.00 [1.94, 2.05] times", "2.00"),
         (Number(name="", unit="steps", value=None, low=4096, high=5000), "4,096 to 5,000 steps", "4,096 to 5,000"),
         (Number(name="", unit="cores", value=None, low=1024, high=1024), "1,024 cores", "1,024"),
-        (Number(name="", unit="share", value=1.0, low=0.99, high=1.0), "1.000 [0.990, 1.000]", "1.000"),
+        (Number(name="", unit="share", value=1.0, low=0.99, high=1.0), "1.00 [0.99, 1.00]", "1.00"),
     ],
 )
 def test_numbers_are_written_with_interval_and_unit(number, text, short):

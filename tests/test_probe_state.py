@@ -135,8 +135,23 @@ def test_the_matrices_move_a_state_as_the_layer_does(layer):
         np.testing.assert_allclose(apart, states[t][0] - states[t][1], rtol=1e-9, atol=1e-12)
 
 
+def test_a_complex_state_of_an_odd_number_of_features_has_matrices_too():
+    """Its numbers are then rows of a table whose rows have an odd length."""
+    reader = carrier_of(cell("token-bits", "Complex", 6, 3, conditions={"symbols": 2}), "float64")
+    w, u = step_matrices(reader)
+    turned = 0.9 * np.exp(0.25j * np.pi)
+    block = np.array([[turned.real, -turned.imag], [turned.imag, turned.real]])
+    np.testing.assert_allclose(w, np.kron(np.eye(3), block), atol=1e-7)
+    np.testing.assert_allclose(u, np.kron(np.eye(3), [[1], [0]]), atol=1e-12)
+
+
 @pytest.mark.parametrize(
-    ("layer", "words"), [("Opaque", "it holds a Kept, not tensors"), ("Stateless", "no state to read")]
+    ("layer", "words"),
+    [
+        ("Opaque", "it holds a Kept, not tensors"),
+        ("Stateless", "no state to read: its forward takes none, and it has no step."),
+        ("NeverStarts", "no state to read: its forward takes none, and it has a step but no initial_state."),
+    ],
 )
 def test_a_state_that_cannot_be_read_is_unsupported_with_the_reason(layer, words):
     with pytest.raises(UnsupportedError, match=words):

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from information_pages import FAILED_CHECK, information_page
+from information_pages import information_page
 from processor_pages import processors_page
 from report_pages import (
     ATTENTION,
@@ -28,7 +28,6 @@ from report_pages import (
     value_of,
 )
 
-from seqscale.probes.information import CHECKS
 from seqscale.records import Question
 from seqscale.reporting.compare import Ratio, Rivalry, rivalries
 from seqscale.reporting.model import Page, lengths_text
@@ -200,34 +199,18 @@ def test_only_the_first_claim_of_a_takeaway_has_its_numbers() -> None:
     assert with_numbers == ["time.linear-forward", "memory.bptt-linear", "memory.attention-training"]
 
 
+def test_a_name_longer_than_its_column_goes_on_after_its_slash() -> None:
+    claim = "time.linear-forward"
+    rows = [(claim, name, "abcdefghi", Verdict.supported, None, "") for name in ("attention", "gru")]
+    others = [(claim, "attention", "other", Verdict.contradicted, None, "")]
+    text = screen(page_of([*rows, *others]))
+    assert cells_of(text, claim)[0] == "attention/ abcdefghi gru"
+
+
 def test_many_claims_of_many_layers_fit_one_screen() -> None:
     text = screen(information_page(beside=processors_page()))
     assert len(text.splitlines()) <= 60
     assert all(len(line) <= WIDTH for line in text.splitlines())
-
-
-def test_instruments_have_one_line_and_are_no_layer() -> None:
-    lines = screen(information_page(claims=("information.first-token-fades", "instrument.known-values"))).splitlines()
-    said = f"instruments: 10 of 11 checks passed; not: {FAILED_CHECK} (1.8 times what is allowed)."
-    assert [line for line in lines if "instrument" in line] == [said]
-    assert "11 of 11" not in "".join(lines) and any("of 11" in line for line in lines)
-
-
-def test_a_study_of_instruments_alone_lists_every_check() -> None:
-    text = screen(information_page(claims=("instrument.known-values",)))
-    listed = [line.split() for line in text.splitlines() if line.startswith("  ")]
-    assert [(line[0], line[2]) for line in listed] == [
-        (name, "FAILED" if name == FAILED_CHECK else "passed") for name in CHECKS
-    ]
-    assert "0 supported" not in text
-
-
-def test_a_check_that_was_not_measured_is_not_passed() -> None:
-    found = information_page(claims=("information.first-token-fades", "instrument.known-values"))
-    rows = [Row(row.cell, None) if row.cell.algorithm == "lyapunov" else row for row in found.table]
-    assert "instruments: 9 of 11 checks passed; not: lyapunov (left), training" in screen(
-        dataclasses.replace(found, table=Table(rows))
-    )
 
 
 @given(st.lists(st.tuples(st.text(max_size=90), verdicts, st.text(max_size=60)), min_size=1, max_size=6))
@@ -326,11 +309,16 @@ def test_claims_text_has_registration_and_verdicts() -> None:
         assert claim.sentence in text
 
 
-def test_claims_of_instruments_have_no_lengths() -> None:
-    found = information_page(claims=("instrument.known-values",))
-    text = claims_text(found.judgements, found.claims)
-    assert text.count("  - instrument/") == len(CHECKS)
-    assert "(T " not in text
+@given(st.lists(st.tuples(st.sampled_from(sorted(CLAIMS)), names, st.just("a"), verdicts), min_size=1, max_size=9))
+@settings(deadline=None, max_examples=30)
+def test_claims_text_begins_with_its_counts(rows: list[tuple[str, str, str, tuple[Verdict, Reason | None]]]) -> None:
+    found = page_of([(*where, *verdict, "") for *where, verdict in rows])
+    head, blank, *rest = claims_text(found.judgements, found.claims).splitlines()
+    numbers = [int(n) for n in re.findall(r"\d+", head)]
+    said = [verdict for *_, (verdict, _) in rows]
+    assert numbers == [len({claim for claim, *_ in rows}), len(rows), *(said.count(v) for v in Verdict)]
+    assert re.findall(r"[a-z]+", head)[2:] == [v.name for v in Verdict]
+    assert blank == "" and rest[0].startswith(f"{rows[0][0]}: ")
 
 
 def test_cells_that_failed_are_told_apart_by_the_conditions_that_differ() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqscale.errors import UsageError
+from seqscale.errors import UnknownNameError, UsageError
 from seqscale.records import Block, Cell, Effort, Option, Question
 from seqscale.rows import Row, Table
 from seqscale.units import format_value
@@ -225,14 +225,28 @@ def measure(
         return kept.table([cell]).row(cell)
 
 
-def claims(store: str | Path = "seqscale.db") -> tuple[Judgement, ...]:
-    """Judge everything that a store was filled for, in the order asked."""
+def claims(store: str | Path = "seqscale.db", *, claims: Sequence[str] = ()) -> tuple[Judgement, ...]:
+    """Judge what a store was filled for, in the order asked.
+
+    Args:
+        store: the file of a run.
+        claims: ids; empty: all.
+
+    Raises:
+        UnknownNameError: a claim that there is not, or that the store was not filled for.
+        StoreError: no store, or one that cannot be read.
+    """
     from seqscale.pages import judge
     from seqscale.store.store import Store
+    from seqscale.verdicts.catalogue import find
 
+    named = {find(name).id for name in claims}
     with Store.open(store) as kept:
         asked = [question for _, question in kept.questions()]
-        return judge(asked, kept.table())
+        filled = {question.claim for question in asked}
+        if asked and not named <= filled:
+            raise UnknownNameError(f"claim of {store}", min(named - filled), filled)
+        return judge([q for q in asked if not named or q.claim in named], kept.table())
 
 
 def status(store: str | Path = "seqscale.db") -> Status:

@@ -40,7 +40,10 @@ _CURES = {
     OutcomeKind.timed_out: "measure at shorter --lengths, or use study full, which allows a call more time.",
     OutcomeKind.crashed: "run the cell alone with `seqscale measure` to see what the process printed.",
     OutcomeKind.rejected: "mend what the reason names; the gate runs again when the layer's file changes.",
-    OutcomeKind.unsupported: "choose another algorithm, mode or device; `seqscale list layers` shows which exist.",
+    OutcomeKind.unsupported: (
+        "choose another algorithm, mode or device; `seqscale list layers` shows which exist; a layer of your own may "
+        "need `step` and `initial_state`."
+    ),
     OutcomeKind.failed: "mend what the reason names; the cell is measured again when the layer's file changes.",
 }
 

@@ -298,6 +298,9 @@ QUANTITIES = {
         Quantity("accuracy_ceiling", "1", format_share, 0.0, False, "the largest accuracy that a bound allows", 1.0),
         Quantity("chance", "1", format_share, 0.0, False, "accuracy of the best guess without looking", 1.0),
         Quantity(
+            "keyless_accuracy", "1", format_share, 0.0, False, "accuracy without keys: knowing what values came", 1.0
+        ),
+        Quantity(
             "early_accuracy", "1", format_share, 0.0, False, "accuracy on the oldest quarter of what was read", 1.0
         ),
         Quantity(

@@ -138,3 +138,29 @@ class Sneaks(Carries):
 
     def next(self, x_t, state):
         return 0.5 * state + x_t
+
+
+class Last(Carries):
+    """Its state is the last token."""
+
+    def next(self, x_t, state):
+        return x_t
+
+
+class Line(Carries):
+    """A delay line: feature 0 enters the first unit, and each unit hands its number on as it is."""
+
+    def next(self, x_t, state):
+        return torch.cat((x_t[:, :1], state[:, :-1]), dim=1)
+
+
+TOLD = {}
+
+
+class Tells(Carries):
+    """Reads in a global what it read last, which none of its states has."""
+
+    def next(self, x_t, state):
+        before = TOLD.get(len(x_t), 0)
+        TOLD[len(x_t)] = x_t.detach()
+        return 0.5 * state + x_t + before

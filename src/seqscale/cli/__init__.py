@@ -24,7 +24,7 @@ INTERRUPTED = 130  # typer's own exit code for Ctrl-C
 
 app = typer.Typer(
     name="seqscale",
-    help="Measure how a sequence layer's time, memory and parallelism scale with sequence length.",
+    help="Measure how a sequence layer's time, memory, parallelism and recall scale with sequence length.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -56,7 +56,7 @@ def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print versions and exit."),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
-    """Measure how a sequence layer's time, memory and parallelism scale with sequence length."""
+    """Measure how a sequence layer's time, memory, parallelism and recall scale with sequence length."""
 
 
 def main() -> None:
@@ -71,5 +71,6 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            print("interrupted: everything measured so far is kept; the same command goes on.", file=sys.stderr)
+            kept = ": everything measured so far is kept; the same command goes on" if "run" in arguments[:1] else ""
+            print(f"interrupted{kept}.", file=sys.stderr)
         raise

@@ -52,7 +52,10 @@ def lesson(
         float | None, typer.Option(help=_help("noise", "Noise of reading a state, of its spread."))
     ] = None,
     keys: Annotated[int | None, typer.Option(help=_help("keys", "Kinds of keys, and of values, to recall."))] = None,
-    pairs: Annotated[str | None, typer.Option(help=_help("pairs", f"Pairs to recall, {LIST}."))] = None,
+    pairs: Annotated[int | None, typer.Option(help=_help("pairs", "Pairs to recall."))] = None,
+    recalled: Annotated[
+        str | None, typer.Option(help=_help("recalled", f"Tokens that pairs are recalled after, {LIST}."))
+    ] = None,
     steps: Annotated[int | None, typer.Option(help=_help("steps", "Training steps."))] = None,
     rates: Annotated[str | None, typer.Option(help=_help("rates", f"Learning rates, {LIST}."))] = None,
     models: Annotated[int | None, typer.Option(help=_help("models", "Networks trained at each rate."))] = None,
@@ -82,7 +85,8 @@ def lesson(
         "replicates": replicates,
         "noise": noise,
         "keys": keys,
-        "pairs": _list("--pairs", pairs, int, "2,4"),
+        "pairs": pairs,
+        "recalled": _list("--recalled", recalled, int, "4,16"),
         "steps": steps,
         "rates": _list("--rates", rates, float, "0.003,0.01"),
         "models": models,
@@ -101,7 +105,7 @@ def lesson(
     columns = text.columns_of(shutil.get_terminal_size().columns)
     prediction = None if predict is None else question.read(predict)
     if not json:
-        print(text.heading(chosen, columns), flush=True)
+        print(text.heading(chosen, constants, columns), flush=True)
         if predict is None and not yes and sys.stdin.isatty() and sys.stdout.isatty():
             prediction = _asked(question, columns)
     with live() as (watch, _):
@@ -117,6 +121,7 @@ def _asked(question: AbstractQuestion, columns: int) -> Prediction:
     from seqscale.lessons.ask import Left, ask
     from seqscale.lessons.text import filled
 
+    print()
     try:
         return ask(question, input, lambda line: print(filled(line, columns)))
     except Left:

@@ -52,11 +52,14 @@ def counts(text: str | None) -> tuple[int, ...] | None:
 def options(pairs: list[str] | None, option: str = "--option") -> tuple[tuple[str, Option], ...]:
     """Read `key=value` pairs; values become int, float or bool where they look like one. `option`: what was written."""
     found: dict[str, Option] = {}
+    given: dict[str, str] = {}
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals or not key.isidentifier():
             raise UsageError(f"{option} {pair}: write {option} key=value with a Python name as key.")
-        found[key] = _value(value)
+        if key in given:
+            raise UsageError(f"{option} {pair}: {key} is given already, as {given[key]}; give it once.")
+        given[key], found[key] = pair, _value(value)
     return tuple(sorted(found.items()))
 
 

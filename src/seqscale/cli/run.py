@@ -11,7 +11,18 @@ import typer
 
 from seqscale.cli import parse
 from seqscale.cli.output import print_json
-from seqscale.cli.shared import DEFAULT_REPORT, DEFAULT_STORE, Batch, Device, Dtype, Json, Options, Seed, Threads
+from seqscale.cli.shared import (
+    DEFAULT_REPORT,
+    DEFAULT_STORE,
+    Batch,
+    Claims,
+    Device,
+    Dtype,
+    Json,
+    Options,
+    Seed,
+    Threads,
+)
 
 
 def run(
@@ -28,7 +39,7 @@ def run(
     device: Device = "cpu",
     threads: Threads = 1,
     seed: Seed = 0,
-    claims: Annotated[list[str] | None, typer.Option("--claims", help="Only these claims; may be repeated.")] = None,
+    claims: Claims = None,
     until: Annotated[str | None, typer.Option("--until", help="Buy this claim's cells: no limit, finer.")] = None,
     budget: Annotated[str | None, typer.Option("--budget", help="Stop cleanly after 90s, 20m or 1h.")] = None,
     store: Annotated[Path, typer.Option("--store", help="The SQLite file to fill and to resume from.")] = DEFAULT_STORE,

@@ -15,6 +15,7 @@ Dtype = Annotated[str, typer.Option("--dtype", help="float32, float64 or bfloat1
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 Threads = Annotated[int, typer.Option("--threads", help="CPU threads, pinned.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of weights and inputs.")]
+Claims = Annotated[list[str] | None, typer.Option("--claims", help="Only these claims; may be repeated.")]
 Options = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="KEY=VALUE", help="An option of the layer (your own, if one is named)."),

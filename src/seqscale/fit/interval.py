@@ -41,6 +41,16 @@ class Interval:
     low95: float
     high95: float
 
+    def within(self, low: float, high: float) -> Interval:
+        """Return the part of the intervals that can be: Student's leave the range of a share near its ends."""
+        return Interval(
+            value=self.value,
+            low90=max(low, self.low90),
+            high90=min(high, self.high90),
+            low95=max(low, self.low95),
+            high95=min(high, self.high95),
+        )
+
     def widened(self, error: float) -> Interval:
         """Return the interval with a further independent error of that standard deviation, added in quadrature."""
 

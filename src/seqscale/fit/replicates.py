@@ -65,7 +65,7 @@ def share_interval(shares: Sequence[float], scored: int, cells: int = 1, less: f
     Raises:
         ValueError: as `mean_interval`, a share outside 0..1, or no sequence scored.
     """
-    return _wider(mean_interval(shares, cells), _pooled(shares, scored, _levels(cells)), less)
+    return _wider(mean_interval(shares, cells), _pooled(shares, scored, _levels(cells)), less).within(-less, 1 - less)
 
 
 def share_difference(first: Sequence[float], second: Sequence[float], scored: int, cells: int = 1) -> Interval:

@@ -96,7 +96,7 @@ def _parallel(result: KataResult) -> list[str]:
     wide = len(">".join(names))
     waiting = [
         f"  What must wait for what, for {len(names)} tokens:",
-        f"    recurrence  {'>'.join(names)}  |{'=' * len(names):<{len(names)}} {_counted(len(names), 'step')}",
+        f"    recurrence  {'>'.join(names)}  |{'=' * len(names):<{len(names)}} {counted(len(names), 'step')}",
         f"    attention   {' '.join(names):<{wide}}  |{'=':<{len(names)}} 1 step",
     ]
     bars = []
@@ -109,7 +109,7 @@ def _parallel(result: KataResult) -> list[str]:
             share = f"{100 * busy / constants.cores:.3g} % busy"
             bars.append((format_count(row.length), name, format_count(steps), _bar(steps, slower, "="), share))
     return [
-        *_title(f"4 Steps on {_counted(constants.cores, 'core')}, by the program's model (counted, nothing is run)"),
+        *_title(f"4 Steps on {counted(constants.cores, 'core')}, by the program's model (counted, nothing is run)"),
         *_table(("tokens", "recurrence", "attention", "factor"), rows),
         "",
         *waiting,
@@ -125,7 +125,7 @@ def _memory(result: KataResult) -> list[str]:
         (f"{row.length:,}", f"{row.hidden:,}", format_bytes(row.layer_bytes), format_bytes(row.model_bytes))
         for row in result.memory
     ]
-    model = f"{_counted(constants.layers, 'layer')}, batch {constants.batch:,}"
+    model = f"{counted(constants.layers, 'layer')}, batch {constants.batch:,}"
     return [
         *_title("5 Bytes of the kept states, for training (tokens x state x 4 B)"),
         *_table(("tokens", "state", "one layer, one sequence", model), rows),
@@ -199,5 +199,6 @@ def _signed_bar(value: float) -> str:
     return "".join(places)
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun: 1 token, 1,024 tokens."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

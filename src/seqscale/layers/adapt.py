@@ -12,11 +12,16 @@ from seqscale.errors import RejectedError
 
 
 @runtime_checkable
-class Steps(Protocol):
-    """A layer that can take one token at a time; a state is whatever the layer likes."""
+class TakesStep(Protocol):
+    """A layer with `step`, whether or not it says from which state it starts; a state is whatever the layer likes."""
 
     def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Take one token (b, d); return its output (b, d) and the next state."""
+
+
+@runtime_checkable
+class Steps(TakesStep, Protocol):
+    """A layer that can take one token at a time from the start."""
 
     def initial_state(self, batch: int) -> Any:
         """Return the state before the first token."""

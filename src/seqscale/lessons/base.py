@@ -29,12 +29,13 @@ UNITS = KATA_UNITS | {
     "noise": "1",
     "keys": "kinds",
     "pairs": "pairs",
+    "recalled": "tokens",
     "steps": "steps",
     "rates": "1",
     "models": "networks",
 }
 
-_DECIMALS = {"bit": ".2f", "cosine": "+.4f", "share": ".3f"}
+_DECIMALS = {"bit": ".2f", "cosine": "+.4f", "share": ".2f"}
 _SCALES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("ns", 1e-9))
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from seqscale.lessons.base import Watch
 from seqscale.lessons.constants import LessonConstants
-from seqscale.records import Block, Cell, Effort, LayerSpec, Option, Scope
+from seqscale.records import Block, Cell, Effort, LayerSpec, Option, Question, Scope
 from seqscale.rows import Row, Table
 
 KATA_NETWORK = "seqscale.lessons.network:kata_network"
+KATA_LABEL = "the kata's network"
+KATA = "the kata: the teaching program that `seqscale kata` replays"
+KATA_WEIGHTS = "plain recurrence with the kata's own weights, never trained"
 ONCE = Effort(min_rounds=1, max_rounds=1, cell_s=120.0, call_s=120.0)  # of what rounds would not change
 
 
@@ -35,9 +38,15 @@ def looked_at(constants: LessonConstants, own: Sequence[str]) -> tuple[Looked, .
     for spec in request.layers:
         named = request.algorithms.get(spec.name)
         algorithm = named[0] if named else spec.fastest or spec.algorithms[0]
-        label = "the kata's network" if spec.target == KATA_NETWORK else spec.name.rpartition("/")[2]
+        label = KATA_LABEL if spec.target == KATA_NETWORK else spec.name.rpartition("/")[2]
         found.append(Looked(spec=spec, algorithm=algorithm, label=label, options=_options(spec, constants)))
     return tuple(found)
+
+
+def legend(looked: Sequence[Looked]) -> tuple[str, ...]:
+    """Say in a line each what the kata is and what the layers are."""
+    told = {one.label: one.spec.sentence.partition(" (option")[0] for one in looked} | {KATA_LABEL: KATA_WEIGHTS}
+    return (KATA, *(f"{one.label}: {told[one.label]}" for one in looked))
 
 
 def _options(spec: LayerSpec, constants: LessonConstants) -> tuple[tuple[str, Option], ...]:
@@ -61,6 +70,11 @@ def scope(layer: Looked, constants: LessonConstants, lengths: tuple[int, ...]) -
         lengths=lengths, width=constants.kata.input_size, batch=1, dtype="float32", device="cpu", threads=1,
         seed=constants.seed, launcher="fork", machine=here.machine, torch=here.torch, options=layer.options,
     )  # fmt: skip
+
+
+def asked(claim: str, layer: Looked, constants: LessonConstants, lengths: tuple[int, ...]) -> Question:
+    """Return a claim asked of a layer at the kata's sizes."""
+    return Question(claim=claim, layer=layer.spec, algorithm=layer.algorithm, scope=scope(layer, constants, lengths))
 
 
 def cell(

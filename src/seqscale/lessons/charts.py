@@ -137,6 +137,7 @@ def bar_of(value: float, ends: tuple[float, float], wide: int) -> str:
     Where the scale goes below zero, `|` marks zero. A bar of any length above half a place is seen.
     """
     low, high = ends
+    value = max(value, low)
     zero = round((wide - 1) * -low / (high - low)) if low < 0 else -1
     room = wide - 1 - zero if value >= 0 else zero
     share = min(1.0, value / high) if value >= 0 else min(1.0, value / low)

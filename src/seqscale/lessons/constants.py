@@ -15,7 +15,7 @@ from seqscale.errors import UsageError
 from seqscale.kata.constants import KataConstants, written
 
 NETWORK = ("input_size", "hidden_size", "seed_h", "seed_x", "scale_h", "scale_x")
-TRAINING = ("keys", "pairs", "steps", "rates", "models")
+TRAINING = ("keys", "pairs", "recalled", "steps", "rates", "models")
 DECODER = ("layer", "seed", "sequences", "replicates", "noise")
 
 # lesson -> the constants that it reads; every other is refused
@@ -27,6 +27,7 @@ USES: Mapping[int, tuple[str, ...]] = {
 }
 MOST_ROUNDS = 1000
 MOST_KEYS = 64
+MOST_RECALLED = 1024  # tokens
 MOST_SEED = 2**31 - 1
 
 
@@ -43,7 +44,8 @@ class LessonConstants:
         replicates: draws of weights and data that an interval comes from.
         noise: noise added to the state before it is read, over the state's own spread.
         keys: kinds of keys, and of values, that networks are trained to recall.
-        pairs: numbers of pairs of them.
+        pairs: how many of them a sequence begins with.
+        recalled: tokens of these sequences: pairs, blanks, then every key once more.
         steps, rates, models: training steps, learning rates tried (the best one counts), networks for each of them.
     """
 
@@ -55,9 +57,10 @@ class LessonConstants:
     replicates: int = 5
     noise: float = 0.01
     keys: int = 4
-    pairs: tuple[int, ...] = (2, 4)
-    steps: int = 1000
-    rates: tuple[float, ...] = (0.01,)
+    pairs: int = 2
+    recalled: tuple[int, ...] = (4, 16)
+    steps: int = 400
+    rates: tuple[float, ...] = (0.01, 0.03)
     models: int = 3
 
     def __post_init__(self) -> None:
@@ -81,10 +84,13 @@ class LessonConstants:
         if list(self.rates) != sorted(set(self.rates)) or not self.rates:
             raise UsageError(f"--rates {','.join(f'{rate:g}' for rate in self.rates)}: give rising numbers.")
         _whole("--keys", self.keys, 2, MOST_KEYS)
-        for pair in self.pairs:
-            _whole("--pairs", pair, 1, self.keys)  # no key comes twice
-        if list(self.pairs) != sorted(set(self.pairs)) or not self.pairs:
-            raise UsageError(f"--pairs {written(self.pairs)}: give rising whole numbers, such as --pairs 2,4.")
+        _whole("--pairs", self.pairs, 1, self.keys)  # no key comes twice
+        for length in self.recalled:
+            _whole("--recalled", length, 2 * self.pairs, MOST_RECALLED)
+        if len(self.recalled) < 2 or list(self.recalled) != sorted(set(self.recalled)):
+            raise UsageError(
+                f"--recalled {written(self.recalled)}: give at least two lengths, rising, such as --recalled 4,16."
+            )
 
     @classmethod
     def of(cls, lesson: int, given: Mapping[str, Any]) -> LessonConstants:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from seqscale.errors import UsageError
@@ -67,9 +68,11 @@ def number(name: str, unit: str, interval: Interval) -> Number:
 
 def how(constants: LessonConstants) -> str:
     """Say how bits are found."""
+    kinds = constants.kata.input_size
     return (
-        f"The instrument draws random tokens of {constants.kata.input_size} kinds, {constants.sequences:,} sequences "
-        f"for each of {constants.replicates} networks, learns on some to read the tokens out of the state, and is "
-        f"scored on the others. Noise of {constants.noise:g} of the state's spread is added before: without noise a "
-        "single number could hold any amount. 0 bit is no better than guessing. Brackets are 95 % intervals."
+        f"The instrument draws random tokens of {kinds} kinds, {constants.sequences:,} sequences for each of "
+        f"{constants.replicates} networks, learns on some to read the tokens out of the state, and is scored on the "
+        f"others. Noise of {constants.noise:g} of the state's spread is added before: without noise a single number "
+        f"could hold any amount. To know which kind a token is takes {math.log2(kinds):.3g} bits; 0 is no better than "
+        "guessing. Brackets are 95 % intervals."
     )

@@ -10,7 +10,7 @@ from typing import ClassVar, final
 from seqscale.errors import UsageError
 from seqscale.fit.interval import Interval
 from seqscale.fit.verdict import Decision, average
-from seqscale.kata.constants import KataConstants
+from seqscale.kata.constants import KataConstants, written
 from seqscale.kata.network import build
 from seqscale.kata.sections import BottleneckRow, bottleneck
 from seqscale.lessons.base import AbstractLesson, Comparison, Finding, Line, Number, Watch
@@ -25,6 +25,7 @@ from seqscale.verdicts.readings import paired
 
 CLAIMS = (FirstTokenFades.id, StateIsBounded.id)
 LOSS = FirstTokenFades.delta  # bits: the smallest loss that matters
+START = 2  # tokens read where the comparison starts: the first one is no longer the last
 CLOSE = 0.1  # share of a token's bits: so far from the measured number a prediction is still right
 
 
@@ -44,9 +45,13 @@ class Encoding(AbstractLesson):
     def question(self, constants: LessonConstants) -> NumberQuestion:
         """Ask for the bits of the first token that are left at the end."""
         kata, looked = constants.kata, looked_at(constants, self.layers)
-        if kata.encoded[-1] < 2:
+        if kata.encoded[-1] <= START:
+            wrote, cure = f"--encoded {written(kata.encoded)}", f"--encoded {START},{kata.token_count}"
+            if kata.token_count <= START:  # the list has followed them
+                wrote, cure = f"--tokens {kata.token_count}", f"--tokens {KataConstants().token_count}"
             raise UsageError(
-                f"--encoded {kata.encoded[-1]}: at least 2 tokens must be read, so that something follows."
+                f"{wrote}: the lesson compares the state after {START} tokens with the one after the last; let that be "
+                f"{START + 1} at least, as by {cure}."
             )
         check_symbols(constants)
         most = math.log2(kata.input_size)
@@ -76,7 +81,7 @@ def conclude(constants: LessonConstants, looked: Sequence[Looked], rows: Sequenc
     curves = [curve(row, "first token") for row in rows]
     tokens = sorted({int(x) for found in curves for x in found}) or list(kata.encoded)
     own = bottleneck(_encoding(kata, tokens), build(kata))
-    first, last = next(n for n in tokens if n >= min(2, tokens[-1])), tokens[-1]
+    first, last = next(n for n in tokens if n >= START), tokens[-1]
     cosines = {row.encoded: _cosine(row) for row in own}
     named = [
         {n: bits(f"{layer.label}, bits of the first token after {n:,}", found.get(n)) for n in tokens}

@@ -1,141 +1,148 @@
-"""What networks trained on associative recall retrieve of the oldest pairs, by the probe `recall`."""
+"""What networks trained on associative recall retrieve of the oldest pair, by the probe `recall` and its claim."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seqscale.fit.interval import Interval
-from seqscale.fit.replicates import share_difference, share_interval
-from seqscale.fit.verdict import Decision, average
+from seqscale.fit.replicates import share_interval
+from seqscale.fit.verdict import Decision
 from seqscale.lessons.base import Comparison, Line, Number
-from seqscale.lessons.bench import Looked, cell, gap
+from seqscale.lessons.bench import Looked, asked, cell, gap
 from seqscale.lessons.constants import LessonConstants
 from seqscale.records import Cell
 from seqscale.rows import Row
 from seqscale.verdicts.readings import UnreadError, at, curve_of, scored_of, values_of
-from seqscale.verdicts.retrieval import EarlyDegrades, above_keyless
+from seqscale.verdicts.retrieval import EarlyDegrades
 
-WORSE = EarlyDegrades.delta  # share of answers by which those about more pairs must be worse
+OLDEST = "early_accuracy"
+UNCOMPARED = "not compared"
+BATCH = 32  # sequences in a training step
+READINGS = {
+    Decision.supported: "worse",
+    Decision.contradicted: "no worse",
+    Decision.undecided: "left open whether worse",
+}
 
-Trained = Mapping[int, Row]  # pairs -> what became of the networks trained to recall them
 
-
-def recall_cell(layer: Looked, constants: LessonConstants, pairs: int) -> Cell:
-    """Return the cell of networks trained to recall `pairs` pairs, each one token, and each asked for in a token."""
-    return cell(
-        "recall", layer, constants, 2 * pairs, form="trained", pairs=pairs, keys=constants.keys, symbols=constants.keys,
-        steps=constants.steps, rates=",".join(f"{rate:g}" for rate in constants.rates), replicates=constants.models,
+def recall_cells(layer: Looked, constants: LessonConstants) -> tuple[Cell, ...]:
+    """Return the cells of networks trained to recall pairs, one for each length that they are trained at."""
+    return tuple(
+        cell(
+            "recall", layer, constants, length, form="trained", pairs=constants.pairs, keys=constants.keys,
+            symbols=constants.keys, steps=constants.steps, rates=",".join(f"{rate:g}" for rate in constants.rates),
+            replicates=constants.models, sequences=BATCH,
+        )
+        for length in constants.recalled
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recall:
-    """What networks of one layer retrieve of the oldest quarter of the pairs.
+    """What networks of one layer retrieve.
 
     Attributes:
         label: of the layer.
-        early: pairs -> share of right answers about the oldest quarter of them.
-        learned: how much larger it is with the fewest pairs than what knows the values but not the keys reaches.
-        fall: how much smaller it is with the most pairs; None where one of both was not measured.
-        gaps: why some numbers of pairs have no share.
+        oldest: share of right answers about the oldest quarter of the pairs, at least one, by length.
+        every: share of right answers about all of them, in the shortest sequence.
+        keyless: what is right there for who remembers which values came, and not with which key.
+        reading: what the claim says of the layer.
+        gaps: why numbers are missing.
     """
 
     label: str
-    early: Mapping[int, Number]
-    learned: Interval | None
-    fall: Interval | None
+    oldest: tuple[Number | None, ...]
+    every: Number | None
+    keyless: Number | None
+    reading: str
     gaps: tuple[str, ...]
 
     @classmethod
-    def of(cls, label: str, rows: Trained) -> Recall:
-        """Read the rows of one layer."""
-        shares: dict[int, tuple[tuple[float, ...], int]] = {}
-        gaps, learned, fall = [], None, None
-        few, many = min(rows), max(rows)
-        for pairs, row in rows.items():
-            if not row.ok:
-                gaps.append(gap(row))
-                continue
+    def of(cls, layer: Looked, constants: LessonConstants, rows: Sequence[Row]) -> Recall:
+        """Read the rows of one layer, one for each length."""
+        gaps, reading, keyless = [gap(row) for row in rows if not row.ok], UNCOMPARED, None
+        if not gaps:
             try:
-                shares[pairs] = values_of(row, "early_accuracy"), scored_of(row)
-                learned = above_keyless(row, "early_accuracy") if pairs == few else learned
+                reading, keyless = _reading(layer, constants, rows), _keyless(rows[0], constants.pairs)
             except UnreadError as error:
                 gaps.append(error.said)
-        if few < many and {few, many} <= shares.keys():
-            (first, scored), (last, others) = shares[few], shares[many]
-            fall = share_difference(first, last, min(scored, others))
-        early = {pairs: _share(label, pairs, *seen) for pairs, seen in shares.items()}
-        return cls(label=label, early=early, learned=learned, fall=fall, gaps=tuple(gaps))
+        right = f"{layer.label}, right about"
+        return cls(
+            label=layer.label,
+            oldest=tuple(
+                _share(f"{right} the oldest of {constants.pairs} pairs in {row.cell.length} tokens", row, OLDEST)
+                for row in rows
+            ),
+            every=_share(f"{right} all {constants.pairs} pairs in {rows[0].cell.length} tokens", rows[0], "accuracy"),
+            keyless=keyless,
+            reading=reading,
+            gaps=tuple(gaps),
+        )
 
 
-def _share(label: str, pairs: int, shares: Sequence[float], scored: int) -> Number:
-    """Return a share with its interval, which ends at 0 and 1."""
-    found = share_interval(shares, scored)
-    return Number(
-        name=f"{label}, right about the oldest of {pairs} pairs",
-        unit="share",
-        value=found.value,
-        low=max(0.0, found.low95),
-        high=min(1.0, found.high95),
-    )
+def _reading(layer: Looked, constants: LessonConstants, rows: Sequence[Row]) -> str:
+    """Say what the claim finds; what was not learned in a short sequence cannot get worse in a longer one."""
+    found = EarlyDegrades().find(asked(EarlyDegrades.id, layer, constants, constants.recalled), tuple(rows), ())
+    return READINGS[found.decision] if found.fault is None else f"not learned in {constants.steps:,} steps"
 
 
-def phrase(recalls: Sequence[Recall]) -> str:
-    """Return what follows from trained networks, those of one reading together; empty where none could be scored."""
-    readings: dict[str, list[str]] = {}
+def _share(name: str, row: Row, quantity: str) -> Number | None:
+    """Return a share with its interval, which ends at 0 and 1; None where it was not measured."""
+    if not row.ok:
+        return None
+    try:
+        found = share_interval(values_of(row, quantity), scored_of(row))
+    except UnreadError:
+        return None
+    low, high = max(0.0, found.low95), min(1.0, found.high95)
+    return Number(name=name, unit="share", value=found.value, low=low, high=high)
+
+
+def _keyless(row: Row, pairs: int) -> Number:
+    (value, *_) = at(row, curve_of(row, "keyless"), pairs)
+    return Number(name=f"right about {pairs} pairs, values known and keys not", unit="share", value=value)
+
+
+def phrase(recalls: Sequence[Recall], constants: LessonConstants) -> str:
+    """Return what follows from trained networks; empty where none could be scored."""
+    said = []
     for found in recalls:
-        if found.early:
-            rights = ", ".join(f"{share.short()} with {pairs} pairs" for pairs, share in found.early.items())
-            readings.setdefault(_reading(found), []).append(f"{found.label} (right: {rights})")
-    said = "; ".join(f"for {' and '.join(names)} {reading}" for reading, names in readings.items())
-    return f"trained to answer about the oldest, {said}" if said else ""
+        if any(found.oldest):
+            shares = " and ".join("-" if share is None else share.short() for share in found.oldest)
+            said.append(f"{shares} for {found.label} ({found.reading})")
+    lengths = " and in ".join(f"{length:,}" for length in constants.recalled)
+    asked_for = f"trained to answer about the oldest of {constants.pairs} pairs, the share right in {lengths} tokens is"
+    return f"{asked_for} {', '.join(said)}" if said else ""
 
 
-def _reading(found: Recall) -> str:
-    """Return what one layer's networks say; what was not learned with few pairs cannot get worse with more."""
-    if found.fall is None or found.learned is None:
-        return "nothing can be compared"
-    judged = average(found.fall.low95, found.fall.high95, WORSE)
-    if judged is Decision.supported:
-        return "more pairs make it harder"
-    if found.learned.low95 <= WORSE:
-        return "too little is learned to say more"
-    if judged is Decision.undecided:
-        return "it stays open whether more pairs make it harder"
-    return "more pairs make it no harder"
-
-
-def table_of(recalls: Sequence[Recall], trained: Mapping[str, Trained], pairs: Sequence[int]) -> list[Comparison]:
+def table_of(recalls: Sequence[Recall], constants: LessonConstants) -> list[Comparison]:
     """Return the table of trained networks; none where none could be scored."""
-    if not any(found.early for found in recalls):
+    if not any(any(found.oldest) for found in recalls):
         return []
-    blind = {n: row for rows in trained.values() for n, row in rows.items() if row.ok}
-    lines = [Line(source="instrument", label=f.label, numbers=tuple(f.early.get(n) for n in pairs)) for f in recalls]
-    keyless = tuple(_keyless(n, blind[n]) if n in blind else None for n in pairs)
+    lines = [Line(source="instrument", label=found.label, numbers=(*found.oldest, found.every)) for found in recalls]
+    keyless = next((found.keyless for found in recalls if found.keyless), None)
+    blind = (*(None for _ in constants.recalled), keyless)
     return [
         Comparison(
             title=(
-                "Trained to answer: the share of right answers about the oldest quarter of the pairs (the kata trains "
-                "nothing)"
+                f"Trained to answer: the share of right answers about the oldest of {constants.pairs} pairs, and about "
+                "all of them (the kata trains nothing)"
             ),
-            columns=tuple(f"{n:,} pairs" for n in pairs),
-            lines=(*lines, Line(source="instrument", label="values known, keys not", numbers=keyless)),
+            columns=(
+                *(f"oldest, {n:,} tokens" for n in constants.recalled),
+                f"all, {constants.recalled[0]:,} tokens",
+            ),
+            lines=(*lines, Line(source="instrument", label="without the keys", numbers=blind)),
         )
     ]
-
-
-def _keyless(pairs: int, row: Row) -> Number:
-    """Return the share that is right for what remembers which values came, and not with which key."""
-    (value, *_) = at(row, curve_of(row, "keyless"), pairs)
-    return Number(name=f"right about {pairs} pairs, values known and keys not", unit="share", value=value)
 
 
 def how_trained(constants: LessonConstants) -> str:
     """Say how networks are trained."""
     rates = " or ".join(f"{rate:g}" for rate in constants.rates)
     return (
-        f"The trained networks read pairs of a key and a value, {constants.keys} kinds of each, then the keys again, "
-        f"and answer with the values: {constants.models} networks for each number of pairs, {constants.steps:,} "
-        f"training steps, learning rate {rates}."
+        f"The trained networks read {constants.pairs} pairs of a key and a value, {constants.keys} kinds of each, then "
+        "each key again, and answer with its value; a longer sequence has blanks in between. There are "
+        f"{constants.models} networks for each length, trained in {constants.steps:,} steps at learning rate {rates}. "
+        "The oldest are a quarter of the pairs, at least one."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 from seqscale.errors import UsageError
@@ -13,12 +13,12 @@ from seqscale.kata.findings import DECIMALS
 from seqscale.kata.network import build
 from seqscale.kata.sections import RetrievalRow, retrieval
 from seqscale.lessons.base import AbstractLesson, Comparison, Finding, Line, Number, Watch
-from seqscale.lessons.bench import KATA_NETWORK, ONCE, looked_at, measured
+from seqscale.lessons.bench import KATA_NETWORK, ONCE, Looked, looked_at, measured
 from seqscale.lessons.charts import Bars, Series
 from seqscale.lessons.constants import LessonConstants
 from seqscale.lessons.decoding import Curves, bits, bits_cell, check_symbols, curve, how, number, refused
 from seqscale.lessons.question import ChoiceAnswer, ChoiceQuestion
-from seqscale.lessons.recalling import Recall, Trained, how_trained, phrase, recall_cell, table_of
+from seqscale.lessons.recalling import Recall, how_trained, phrase, recall_cells, table_of
 from seqscale.rows import Row
 from seqscale.verdicts.information import FirstTokenFades, RecentDominates
 from seqscale.verdicts.readings import paired
@@ -39,7 +39,7 @@ class Retrieval(AbstractLesson):
         "A network that has read a sequence is asked for one of its tokens. Can it still say which token stood at an "
         "early place? First its state is only looked at; then networks are trained to answer."
     )
-    layers: ClassVar[tuple[str, ...]] = (KATA_NETWORK, "elman", "elman-orthogonal", "attention")
+    layers: ClassVar[tuple[str, ...]] = (KATA_NETWORK, "elman", "gru", "attention")
 
     def question(self, constants: LessonConstants) -> ChoiceQuestion:
         """Ask which token can be read best."""
@@ -47,8 +47,7 @@ class Retrieval(AbstractLesson):
         if length < 2:
             raise UsageError(f"--retrieval-length {length}: give at least 2 tokens, an early and a late one.")
         check_symbols(constants)
-        for pairs in constants.pairs:
-            recall_cell(looked[0], constants, pairs)
+        recall_cells(looked[0], constants)
         return ChoiceQuestion(
             text=(
                 f"The state of {looked[0].label} is looked at after {length:,} tokens. Which of them can be read "
@@ -63,30 +62,27 @@ class Retrieval(AbstractLesson):
         looked = looked_at(constants, self.layers)
         decoded = [bits_cell(layer, constants, constants.kata.retrieval_length) for layer in looked]
         # the kata's weights are what is looked at in its network: trained, it would be another
-        trained = {
-            layer.label: {pairs: recall_cell(layer, constants, pairs) for pairs in constants.pairs}
-            for layer in looked
-            if layer.spec.target != KATA_NETWORK
-        }
-        cells = [*decoded, *(one for by_pairs in trained.values() for one in by_pairs.values())]
-        table = measured(cells, ONCE, watch)
-        rows = {layer.label: table.row(one) for layer, one in zip(looked, decoded, strict=True)}
-        recalled = {label: {n: table.row(one) for n, one in by_pairs.items()} for label, by_pairs in trained.items()}
-        return conclude(constants, rows, recalled)
+        trained = [(layer, recall_cells(layer, constants)) for layer in looked if layer.spec.target != KATA_NETWORK]
+        table = measured([*decoded, *(one for _, cells in trained for one in cells)], ONCE, watch)
+        recalls = [Recall.of(layer, constants, table.rows_of(cells)) for layer, cells in trained]
+        return conclude(constants, looked, table.rows_of(decoded), recalls)
 
 
-def conclude(constants: LessonConstants, rows: Mapping[str, Row], trained: Mapping[str, Trained]) -> Finding:
+def conclude(
+    constants: LessonConstants, looked: Sequence[Looked], rows: Sequence[Row], recalls: Sequence[Recall]
+) -> Finding:
     """Say what the states hold, and what trained networks retrieve.
 
     Args:
         constants: of the lesson.
-        rows: layer -> its row of the probe `token-bits`; the first layer is the one that is judged.
-        trained: layer -> pairs -> its row of the probe `recall`.
+        looked: the layers whose states are decoded; the first is the one that is judged.
+        rows: of the probe `token-bits`, one for each of them.
+        recalls: what trained networks retrieve.
     """
-    kata, first = constants.kata, next(iter(rows))
+    kata, first = constants.kata, looked[0].label
     most, last = math.log2(kata.input_size), kata.retrieval_length - 1
     own = {row.distance: row for row in retrieval(kata, build(kata))}
-    curves = {label: curve(row, "bits") for label, row in rows.items()}
+    curves = {layer.label: curve(row, "bits") for layer, row in zip(looked, rows, strict=True)}
     shown = sorted({0, 1, 2, last, *(last - position for position in kata.positions)} & own.keys())
     cosines = {distance: _cosine(row) for distance, row in own.items()}
     lines = [Line(source="kata", label="the kata's cosine", numbers=(cosines[0], cosines[last]))]
@@ -101,8 +97,7 @@ def conclude(constants: LessonConstants, rows: Mapping[str, Row], trained: Mappi
         if found
     ]
     apart = paired(curves[first][0], curves[first][last]) if curves[first] else None
-    recalls = [Recall.of(label, found) for label, found in trained.items()]
-    reasons = [*map(refused, rows.values()), *(why for found in recalls for why in found.gaps)]
+    reasons = [*map(refused, rows), *(why for found in recalls for why in found.gaps)]
     return Finding(
         how=f"{how(constants)} {how_trained(constants)}",
         tables=(
@@ -111,7 +106,7 @@ def conclude(constants: LessonConstants, rows: Mapping[str, Row], trained: Mappi
                 columns=("of the newest token", f"of the oldest of {last + 1:,}"),
                 lines=tuple(lines),
             ),
-            *table_of(recalls, trained, constants.pairs),
+            *table_of(recalls, constants),
         ),
         charts=(
             Bars(
@@ -123,7 +118,7 @@ def conclude(constants: LessonConstants, rows: Mapping[str, Row], trained: Mappi
             ),
         ),
         answer=_answer(apart),
-        sentence=sentence(first, lines[1].numbers, apart, _rank(list(own.values())), recalls),
+        sentence=sentence(first, lines[1].numbers, apart, _rank(list(own.values())), phrase(recalls, constants)),
         claims=CLAIMS,
         gaps=tuple(why for why in reasons if why is not None),
     )
@@ -134,7 +129,7 @@ def sentence(
     ends: Sequence[Number | None],
     apart: Interval | None,
     rank: tuple[int, int],
-    recalls: Sequence[Recall],
+    trained: str,
 ) -> str:
     """Return the sentence that follows.
 
@@ -143,7 +138,7 @@ def sentence(
         ends: bits of the newest and of the oldest token that its state tells.
         apart: their difference.
         rank: the place of the newest token's cosine among all places, largest first, and how many there are.
-        recalls: what trained networks retrieve.
+        trained: what follows from trained networks; empty where nothing does.
     """
     newest, oldest = ends
     if newest is None or oldest is None or apart is None:
@@ -160,7 +155,7 @@ def sentence(
             f"The state of {label} tells {newest.cell()} bits of the newest token and {oldest.cell()} of the oldest, "
             f"{reading} (by the kata's cosine the newest is in place {place} of {count})"
         )
-    return "; ".join(part for part in (read, phrase(recalls)) if part) + "."
+    return "; ".join(part for part in (read, trained) if part) + "."
 
 
 def _best(apart: Interval) -> str | None:

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from seqscale.lessons.base import AbstractLesson, Comparison, Finding
+from seqscale.lessons.bench import legend, looked_at
+from seqscale.lessons.constants import LessonConstants
 from seqscale.lessons.question import Prediction
 
 FEWEST, MOST = 60, 100  # columns
@@ -16,10 +18,13 @@ def columns_of(terminal: int) -> int:
     return max(FEWEST, min(MOST, terminal))
 
 
-def heading(lesson: AbstractLesson, columns: int) -> str:
-    """Return the title of a lesson and what it is about."""
+def heading(lesson: AbstractLesson, constants: LessonConstants, columns: int) -> str:
+    """Return the title of a lesson, what it is about, and what it looks at."""
     title = f"Lesson {lesson.number}: {lesson.title}"
-    return "\n".join([title, "=" * len(title), *_wrapped(lesson.about, columns)])
+    lines = [title, "=" * len(title), *_wrapped(lesson.about, columns)]
+    for line in legend(looked_at(constants, lesson.layers)):
+        lines += _wrapped(line, columns, "    ", "  ")
+    return "\n".join(lines)
 
 
 def filled(text: str, columns: int) -> str:

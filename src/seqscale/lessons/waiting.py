@@ -9,20 +9,19 @@ from seqscale.errors import UsageError
 from seqscale.fit.processors import Crossing, Model, crossing
 from seqscale.kata.constants import KataConstants
 from seqscale.kata.sections import ParallelRow, parallel, step_products
+from seqscale.kata.text import counted
 from seqscale.lessons.base import AbstractLesson, Comparison, Finding, Line, Number, Watch
-from seqscale.lessons.bench import ONCE, Looked, gap, looked_at, measured, scope
+from seqscale.lessons.bench import ONCE, Looked, asked, gap, looked_at, measured
 from seqscale.lessons.charts import Ranges, Series
 from seqscale.lessons.constants import LessonConstants
 from seqscale.lessons.question import ChoiceAnswer, ChoiceQuestion
 from seqscale.records import Question
 from seqscale.rows import Table
 from seqscale.verdicts.counts import count_laws, law_cells
-from seqscale.verdicts.crossover import CrossoverOnProcessors
+from seqscale.verdicts.crossover import LENGTHS, CrossoverOnProcessors
 from seqscale.verdicts.parallel import AttentionSpanFlat, SpanGrows
 
 CLAIMS = (SpanGrows.id, AttentionSpanFlat.id, CrossoverOnProcessors.id)
-LONGEST = 2**20  # tokens up to which a change is looked for
-PER_OCTAVE = 8  # lengths tried in each doubling
 
 
 @final
@@ -41,24 +40,19 @@ class Waiting(AbstractLesson):
         """Ask who finishes the longest sequence first."""
         first, second = self._both(constants)
         kata = constants.kata
+        longest = counted(kata.parallel_lengths[-1], "token")
         return ChoiceQuestion(
-            text=f"{kata.cores:,} cores, {kata.parallel_lengths[-1]:,} tokens: which one finishes first?",
+            text=f"{counted(kata.cores, 'core')}, {longest}: which one finishes first?",
             choices=(("a", first.label), ("b", second.label), ("c", "neither for sure")),
         )
 
     def learn(self, constants: LessonConstants, watch: Watch) -> Finding:
         """Count both layers, nothing executed, and bound their times on the kata's number of cores."""
         both = self._both(constants)
-        asked = [
-            Question(
-                claim=CrossoverOnProcessors.id, layer=layer.spec, algorithm=layer.algorithm,
-                scope=scope(layer, constants, constants.kata.parallel_lengths),
-            )
-            for layer in both
-        ]  # fmt: skip
-        cells = [cell for question in asked for cell in law_cells(question)]
-        table = measured(cells, ONCE, watch)
-        models = [model_of(layer.label, question, table) for layer, question in zip(both, asked, strict=True)]
+        lengths = constants.kata.parallel_lengths
+        questions = [asked(CrossoverOnProcessors.id, layer, constants, lengths) for layer in both]
+        table = measured([cell for question in questions for cell in law_cells(question)], ONCE, watch)
+        models = [model_of(layer.label, question, table) for layer, question in zip(both, questions, strict=True)]
         return conclude(constants.kata, models)
 
     def _both(self, constants: LessonConstants) -> tuple[Looked, Looked]:
@@ -88,16 +82,17 @@ def conclude(kata: KataConstants, models: Sequence[Model]) -> Finding:
     first, second = models
     own = parallel(kata)
     lengths, cores = kata.parallel_lengths, kata.cores
-    found = crossing(first, second, cores, _grid(lengths[-1]))
+    found = crossing(first, second, cores, tuple(sorted({*LENGTHS, *lengths})))
     last = crossing(first, second, cores, lengths[-1:]).throughout
     reach = min(law.reach("T")[1] for model in models for law in (model.work, model.span))
     ends = [own[i] for i in sorted({0, len(own) - 1})]
     return Finding(
         how=(
-            f"The operations of both layers are counted exactly, and the longest chain in which one waits for another. "
-            f"On {cores:,} cores a layer can be no faster than its work shared out, or its chain; nor need it be "
-            "slower than both together. Real machines add costs of their own. Counted up to "
-            f"{reach:,} tokens, beyond that by the law found."
+            "The operations of both layers are counted exactly, and the longest chain in which one waits for another; "
+            f"a core does one in a step. On {counted(cores, 'core')} a layer can be no faster than its work shared "
+            "out, or its chain; nor need it be slower than both together. Real machines add costs of their own. "
+            f"Counted up to {counted(reach, 'token')}, beyond that by the law found. The width decides who is first "
+            f"where: here it is {kata.input_size} (--input-size), and another width can turn the answer round."
         ),
         tables=(_factors(ends, models, cores), _busy(ends, models, cores)),
         charts=(_chart(own, models, cores),),
@@ -112,34 +107,30 @@ def sentence(found: Crossing, kata: KataConstants) -> str:
     products = step_products(kata.hidden_size, kata.input_size)
     own = (
         f"the kata's model, which takes the {products:,} products of a recurrent step as one step of one core, "
-        f"says that attention is last from {kata.cores:,} tokens on"
+        f"says that attention is last from {counted(kata.cores, 'token')} on"
     )
-    return f"On {found.processors:,} cores {_who(found)}; {own}."
+    return f"On {counted(found.processors, 'core')} {_who(found)}; {own}."
 
 
 def _who(found: Crossing) -> str:
     longest = found.runs[-1][2]
+    reach = f"at every length up to {counted(longest, 'token')}"
     if not found.sure:
-        return f"the exact counts leave open which one is first, at every length up to {longest:,} tokens"
+        return f"the exact counts leave open which one is first, {reach}"
     if found.throughout is not None:
-        return f"{found.throughout} is surely first at every length up to {longest:,} tokens"
-    parts = [f"{who} is surely first {_span(start, end, found.runs[0][1], longest)}" for who, start, end in found.sure]
-    return f"{', '.join(parts)}, and elsewhere the counts leave it open"
+        return f"{found.throughout} is surely first {reach}"
+    said = [f"{who} is surely first {_span(start, end, found.runs[0][1], longest)}" for who, start, end in found.sure]
+    if found.sure != found.runs:
+        said.append("elsewhere the counts leave it open")
+    return f"{', '.join(said[:-1])}, and {said[-1]}"
 
 
 def _span(start: int, end: int, shortest: int, longest: int) -> str:
     if start == shortest:
-        return f"up to {end:,} tokens"
+        return f"up to {counted(end, 'token')}"
     if end == longest:
-        return f"from {start:,} tokens on"
-    return f"from {start:,} to {end:,} tokens"
-
-
-def _grid(longest: int) -> tuple[int, ...]:
-    """Return the lengths that a change is looked for at: from 2 up to LONGEST, or to the longest asked for."""
-    octaves = max(LONGEST, longest).bit_length()
-    tried = {round(2 ** (k / PER_OCTAVE)) for k in range(PER_OCTAVE, PER_OCTAVE * octaves)}
-    return tuple(sorted(n for n in tried if n <= max(LONGEST, longest)))
+        return f"from {counted(start, 'token')} on"
+    return f"from {start:,} to {counted(end, 'token')}"
 
 
 def _factors(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -> Comparison:
@@ -149,16 +140,16 @@ def _factors(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -
         a, b = (model.bounds(row.length, cores) for model in models)
         ends.append((a.low / b.high, a.high / b.low))
     kata = _own("recurrent steps over attention's", "times", rows, [row.factor for row in rows])
-    counted = _bounded(f"steps of {first.label} over steps of {second.label}", "times", rows, ends)
+    exact = _bounded(f"steps of {first.label} over steps of {second.label}", "times", rows, ends)
     return Comparison(
         title=(
-            f"How many times as long as {second.label} {first.label} takes, on {cores:,} cores [times; the kata: "
+            f"Steps of {first.label} over steps of {second.label}, on {counted(cores, 'core')} [times; the kata: "
             "recurrence over attention]"
         ),
         columns=_columns(rows),
         lines=(
             Line(source="kata", label="kata's model", numbers=kata),
-            Line(source="instrument", label="exact counts, bounds", numbers=counted),
+            Line(source="instrument", label="exact counts, bounds", numbers=exact),
         ),
     )
 
@@ -175,7 +166,7 @@ def _busy(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -> C
         numbers = _bounded(f"cores that {model.label} keeps busy", "cores", rows, ends)
         lines.append(Line(source="instrument", label=f"exact counts, {model.label}", numbers=numbers))
     return Comparison(
-        title=f"How many of the {cores:,} cores are busy, on average [cores]",
+        title=f"Busy cores of {cores:,}, on average [cores]",
         columns=_columns(rows),
         lines=tuple(lines),
     )
@@ -195,7 +186,7 @@ def _chart(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -> 
         numbers = _bounded(f"steps of {model.label}", "steps", rows, [(bounds.low, bounds.high) for bounds in found])
         series.append(Series(source="instrument", name=model.label, numbers=numbers))
     return Ranges(
-        title=f"Steps on {cores:,} cores [steps, each mark of the axis is ten times the one before]",
+        title=f"Steps on {counted(cores, 'core')} [steps, each mark of the axis is ten times the one before]",
         row_name="tokens",
         rows=tuple(f"{row.length:,}" for row in rows),
         series=tuple(series),
@@ -203,13 +194,13 @@ def _chart(rows: Sequence[ParallelRow], models: Sequence[Model], cores: int) -> 
 
 
 def _columns(rows: Sequence[ParallelRow]) -> tuple[str, ...]:
-    return tuple(f"{row.length:,} tokens" for row in rows)
+    return tuple(counted(row.length, "token") for row in rows)
 
 
 def _own(what: str, unit: str, rows: Sequence[ParallelRow], values: Sequence[float]) -> tuple[Number, ...]:
     """Return the kata's numbers, one for each row."""
-    named = zip(rows, values, strict=True)
-    return tuple(Number(name=f"kata, {what}, {row.length:,} tokens", unit=unit, value=value) for row, value in named)
+    named = zip(_columns(rows), values, strict=True)
+    return tuple(Number(name=f"kata, {what}, {name}", unit=unit, value=value) for name, value in named)
 
 
 def _bounded(
@@ -217,8 +208,8 @@ def _bounded(
 ) -> tuple[Number, ...]:
     """Return exact bounds, one pair for each row."""
     return tuple(
-        Number(name=f"{what}, {row.length:,} tokens", unit=unit, value=None, low=low, high=high)
-        for row, (low, high) in zip(rows, ends, strict=True)
+        Number(name=f"{what}, {name}", unit=unit, value=None, low=low, high=high)
+        for name, (low, high) in zip(_columns(rows), ends, strict=True)
     )
 
 

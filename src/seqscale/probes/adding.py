@@ -15,7 +15,7 @@ from seqscale.tasks.adding import Adding
 
 @final
 class AddingProbe(AbstractProbe):
-    """Measures how many steps of training halve 1/6, the least error without memory, and what error is reached."""
+    """Measures how many steps of training halve 1/6, the least error of a guess, and what error is reached."""
 
     name: ClassVar[str] = "adding"
     repeats: ClassVar[bool] = False

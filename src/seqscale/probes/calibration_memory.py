@@ -63,11 +63,11 @@ def check_memory_curve(cell: Cell) -> list[Comparison]:
 
 
 def check_fisher_memory(cell: Cell) -> list[Comparison]:
-    """Compare the total with 1 for normal matrices, and with the harmonic number for a delay line."""
-    found = []
+    """Compare the total with 1 for normal matrices, after any number of tokens, and of a delay line with its own."""
+    found, tokens = [], 2 * LINE
     for layer, scale in (("cyclic", 1.0), ("orthogonal", 1.0), ("diagonal", 1.0), ("elman-orthogonal", 1e-4)):
         options = {"hidden": UNITS}
-        given = asked(cell, "fisher-memory", layer, TOKENS, 8, options, lags=TOKENS, scale=scale, sequences=2)
+        given = asked(cell, "fisher-memory", layer, tokens, 8, options, lags=tokens, scale=scale, sequences=2)
         total = fisher_memory.measure(given).values["fisher_memory"]
         found.append(Comparison(what=f"{layer}: total", measured=total, known=1.0, allowed=1e-5))
     for gain, known in ((1.0, harmonic(LINE)), (STEEP, float(delay_line_fisher(LINE, STEEP).sum()))):

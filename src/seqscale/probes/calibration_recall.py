@@ -13,6 +13,7 @@ from seqscale.records import Cell, Option
 from seqscale.theory.recall import additive_recall_accuracy, delta_forgetting, softmax_target_weight
 
 WIDTH = SYMBOLS = 16
+TRIALS = 2000  # of the delta rule
 MODEL = 0.005  # what the mixture formula, which takes overlaps of keys as normal, may be off at this width
 
 
@@ -31,13 +32,13 @@ def check_additive(cell: Cell) -> list[Comparison]:
 
 def check_delta(cell: Cell) -> list[Comparison]:
     """Compare what the delta rule still reads of a value, after further writes, with (1 - 1/d)^j."""
-    rng, trials, pairs = data_of(cell), 2000, 65
+    rng, pairs = data_of(cell), 65
     distances = np.array([0, 1, 2, 4, 8, 16, 32, 64])
-    keys, values = random_keys(trials, pairs, WIDTH, "random", rng), rng.integers(SYMBOLS, size=(trials, pairs))
+    keys, values = random_keys(TRIALS, pairs, WIDTH, "random", rng), rng.integers(SYMBOLS, size=(TRIALS, pairs))
     asked_for = pairs - 1 - distances
     read = scores(RULES["deltanet"], keys, values, asked_for, SYMBOLS, 1.0)
     right = np.take_along_axis(read, values[:, asked_for, None], axis=2)[:, :, 0]
-    allowed = SIGMAS * right.std(axis=0, ddof=1) / trials**0.5 + 1e-9  # of the newest pair nothing is left to chance
+    allowed = SIGMAS * right.std(axis=0, ddof=1) / TRIALS**0.5 + 1e-9  # of the newest pair nothing is left to chance
     known = delta_forgetting(distances, WIDTH)
     found = [
         Comparison(what=f"after {j} writes", measured=m, known=k, allowed=a)

@@ -39,7 +39,7 @@ FACTOR = 4.0
 # A tensor of few elements can have a tiny error by luck. So the reference's own error is the largest, relative to its
 # tensor, that it made in any output (or in any gradient) at this or a shorter length, and never less than this.
 FLOOR_ULP = 2.0
-CUDA_FLOOR = 4e-6  # cuDNN's recurrent kernels approximate tanh and sigmoid: outputs 4e-6 to 7e-6 off on an H200
+CUDA_FLOOR = 4e-6  # cuDNN's recurrent kernels approximate tanh and sigmoid: outputs 3e-6 to 1.1e-5 off on an H200
 OUTPUT = "the output"
 _CAUSAL_LENGTHS = (2, 17, 129)
 _GRADIENT_LENGTHS = (2, 17, 129)  # backwards through a loop cost most of the gate
@@ -257,27 +257,33 @@ def _segments(module: nn.Module, x: Tensor, whole: Tensor) -> Check:
         off = _off(_in_two(module, x, cut), whole)
         if not off <= TIGHT:
             raise RejectedError(
-                f"state not carried: {x.shape[1]} tokens cut at {cut} differ from one pass by {off:.2g} of the largest "
-                f"output in float64; allowed are {TIGHT:g}."
+                f"state not carried: {x.shape[1]} tokens cut at {cut}, another sequence read in between, differ from "
+                f"one pass by {off:.2g} of the largest output in float64; allowed are {TIGHT:g}."
             )
         worst = max(worst, off)
     return Check(name="segments", worst=worst, tolerance=TIGHT)
 
 
 def _in_two(module: nn.Module, x: Tensor, cut: int) -> Tensor:
-    """Return the outputs of two segments, the second from the state of the first."""
+    """Return the outputs of two segments, the second from the state of the first.
+
+    In between another sequence is read: what a layer keeps beside its state is then that one's.
+    """
     with torch.no_grad():
         first, state = segment(module, x[:, :cut], None)
+        segment(module, x[:, :cut].flip(0), None)
         second, _ = segment(module, x[:, cut:], state)
     return torch.cat((first, second), dim=1)
 
 
 def _step(module: Any, x: Tensor) -> Check:
-    """Token by token equals one pass."""
+    """Token by token equals one pass, though another sequence takes its steps in between."""
     with torch.no_grad():
-        whole, parts, state = outputs(module, x), [], module.initial_state(x.shape[0])
+        whole, parts = outputs(module, x), []
+        state, others = module.initial_state(x.shape[0]), module.initial_state(x.shape[0])
         for x_t in x.unbind(1):
             y_t, state = module.step(x_t, state)
+            _, others = module.step(x_t.flip(0), others)
             parts.append(y_t)
     by_step = torch.stack(parts, dim=1)
     if by_step.shape != whole.shape:
@@ -285,8 +291,8 @@ def _step(module: Any, x: Tensor) -> Check:
     off = _off(by_step, whole)
     if not off <= TIGHT:
         raise RejectedError(
-            f"step differs from forward by {off:.2g} of the largest output in float64 after {x.shape[1]} tokens; "
-            f"allowed are {TIGHT:g}."
+            f"step differs from forward by {off:.2g} of the largest output in float64 after {x.shape[1]} tokens, "
+            f"another sequence stepped in between; allowed are {TIGHT:g}."
         )
     return Check(name="step", worst=off, tolerance=TIGHT)
 

@@ -68,7 +68,7 @@ def measure(cell: Cell) -> Replicate:
     layer = layer_of(exact)
     normal = rng.standard_normal((whole(given, "sequences"), cell.length, cell.width))
     x = torch.as_tensor(real(given, "scale") * normal, device=cell.device)
-    norms = gradient_norms(lambda tokens: outputs(layer.module, tokens)[:, -1], x, rng)
+    norms = gradient_norms("output", lambda tokens: outputs(layer.module, tokens)[:, -1], x, rng)
     values, curves, missing = {"gradient_norm": float(norms[-1])}, {"gradient": _by_distance(norms)}, []
     for quantity, value in reach(norms).items():
         if isinstance(value, str):
@@ -83,7 +83,7 @@ def measure(cell: Cell) -> Replicate:
     values["state_numbers"] = numbers = carrier.flat(last).shape[1]
     if not carrier.fixed:
         return Replicate(values=values, curves=curves, missing=(*missing, "no lyapunov_exponent: the state grows"))
-    curves["state gradient"] = _by_distance(gradient_norms(carrier.last, x, rng))
+    curves["state gradient"] = _by_distance(gradient_norms("state", carrier.last, x, rng))
     count = min(whole(given, "exponents"), numbers)
     if count and numbers > MOST_DIFFERENTIATED:
         missing.append(
@@ -98,13 +98,17 @@ def measure(cell: Cell) -> Replicate:
     return Replicate(values=values, curves=curves, missing=tuple(missing))
 
 
-def gradient_norms(last: Callable[[Tensor], Tensor], x: Tensor, rng: np.random.Generator) -> Floats:
+def gradient_norms(name: str, last: Callable[[Tensor], Tensor], x: Tensor, rng: np.random.Generator) -> Floats:
     """Return the mean over sequences of |d last(x) / d x_{T-k}|, k = 0..T-1, (T,).
 
     Args:
-        last: maps x (b, t, d) to what is differentiated, (b, m).
+        name: of what is differentiated, for errors.
+        last: maps x (b, t, d) to it, (b, m).
         x: (b, T, d).
         rng: draws the directions, where m is above DIRECTIONS.
+
+    Raises:
+        SeqscaleError: a value or a derivative that is not finite.
     """
     several = max(1, READ_BYTES // (DIRECTIONS * x[0].numel() * _KEPT * x.element_size()))
     squares = []
@@ -114,23 +118,23 @@ def gradient_norms(last: Callable[[Tensor], Tensor], x: Tensor, rng: np.random.G
         copies = min(size, DIRECTIONS)
         inputs = part.repeat_interleave(copies, dim=0).requires_grad_()
         value = last(inputs)
-        require_finite("what is differentiated", value)
+        require_finite(f"the {name} after {x.shape[1]} tokens", value)
         if size <= DIRECTIONS:
             directions = torch.eye(size, dtype=x.dtype, device=x.device).repeat(len(part), 1)
         else:
             drawn = rng.standard_normal((len(part) * copies, size)) / np.sqrt(copies)
             directions = torch.as_tensor(drawn, device=x.device)
         (gradient,) = torch.autograd.grad(value, inputs, directions)
+        require_finite(f"the derivative of the {name} after {x.shape[1]} tokens", gradient)
         squares.append(gradient.square().sum(dim=2).unflatten(0, (-1, copies)).sum(dim=1))
     return torch.cat(squares).sqrt().mean(dim=0).flip(0).cpu().numpy()
 
 
 def reach(norms: Floats) -> dict[str, float | str]:
     """Return half_life and gradient_slope of norms by distance, or in their place why there is none."""
-    try:
-        half = half_life(norms)
-    except ValueError as error:
-        return {"half_life": str(error), "gradient_slope": str(error)}
+    if norms[0] == 0:
+        return dict.fromkeys(("half_life", "gradient_slope"), "the last output does not depend on the last token")
+    half = half_life(norms)
     found: dict[str, float | str] = {"half_life": f"above {len(norms) - 1}" if half is None else half}
     try:
         found["gradient_slope"] = decay(norms, 1, LEAST).slope
@@ -141,7 +145,7 @@ def reach(norms: Floats) -> dict[str, float | str]:
 
 def exponents(carrier: Carrier, scale: float, count: int, rng: np.random.Generator) -> Exponents:
     """Return the leading exponents along one sequence of normal tokens of standard deviation `scale`."""
-    x = carrier.tensor(scale * rng.standard_normal((1, BURN_IN + STEPS, carrier.width)))
+    x = carrier.tensor(scale * rng.standard_normal((1, 1 + BURN_IN + STEPS, carrier.width)))
     state, states = None, []
     with torch.no_grad():
         for t, x_t in enumerate(x.unbind(1)):

@@ -20,7 +20,7 @@ def half_way(result: Result, layer: Built, quantity: str, blind: float) -> Measu
 
     A step's loss is of sequences that no earlier step has seen. `steps_to_half` is the end of the first block of steps
     whose mean loss is at most half of `blind`; a replicate without such a block is censored: it has no number, and the
-    note says so.
+    note says so. A block should hold some hundred sequences (the defaults: 640), or its mean may be that low by luck.
 
     Args:
         result: of training on a task.

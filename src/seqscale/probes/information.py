@@ -71,7 +71,7 @@ def needs_lags(conditions: Mapping[str, Option], length: int, width: int) -> Non
     """Refuse more lags than tokens."""
     lags = whole(conditions, "lags")
     if lags > length:
-        raise UsageError(f"lags={lags}: must be from 1 to the length, {length}.")
+        raise UsageError(f"lags={lags}: must be from 1 to the length, {length}; add --condition lags={length}.")
 
 
 def needs_segments(conditions: Mapping[str, Option], length: int, width: int) -> None:
@@ -118,6 +118,12 @@ def needs_delay(conditions: Mapping[str, Option], length: int, width: int) -> No
         raise UsageError(f"length {length}: must be at least {least}, to read and repeat {memorised} symbols.")
 
 
+def needs_halves(conditions: Mapping[str, Option], length: int, width: int) -> None:
+    """Refuse a sequence without two halves, in each of which a number is marked."""
+    if length < 2:
+        raise UsageError(f"length {length}: must be at least 2, as a number is marked in each half.")
+
+
 INFORMATION = (
     ProbeSpec(
         name="memory-curve",
@@ -150,7 +156,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="token-bits",
-        version=1,
+        version=2,  # 1 took a validation without mistakes for certainty
         modes=("forward",),
         quantities=(
             "token_bits", "fano_bits", "first_token_bits", "linear_capacity", "source_bits", "bound_bits",
@@ -178,8 +184,8 @@ INFORMATION = (
         version=2,
         modes=("forward",),
         quantities=(
-            "accuracy", "early_accuracy", "carried_accuracy", "reset_accuracy", "chance", "source_bits",
-            "learning_rate", "state_numbers",
+            "accuracy", "early_accuracy", "carried_accuracy", "reset_accuracy", "chance", "keyless_accuracy",
+            "source_bits", "learning_rate", "state_numbers",
         ),
         sentence="associative recall: values by their keys, constructed, rebound or trained (E5, E11)",
         conditions=(
@@ -225,7 +231,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="segments",
-        version=1,
+        version=2,  # 1 took a validation without mistakes for certainty
         modes=("forward",),
         quantities=("identity_error", "swap_error", "swap_bits", "token_bits", "bound_bits", "state_numbers"),
         sentence="a sequence cut in two: the same as one pass, nothing but the state crosses, how much does (E7)",
@@ -234,7 +240,7 @@ INFORMATION = (
     ),
     ProbeSpec(
         name="gradient-horizon",
-        version=1,
+        version=2,  # 1 averaged the exponents over one step fewer than said
         modes=("training",),
         quantities=("gradient_norm", "gradient_slope", "half_life", "lyapunov_exponent", "state_numbers"),
         sentence="how the derivative by an input falls with its distance (E8)",
@@ -265,6 +271,7 @@ INFORMATION = (
         quantities=("steps_to_half", "squared_error", "learning_rate", "state_numbers"),
         sentence="add the two marked numbers of a sequence, trained: steps to half of 1/6 (E9)",
         conditions=(STEPS, BATCH, RATES, TRAINED),
+        check=needs_halves,
     ),
 )  # fmt: skip
 

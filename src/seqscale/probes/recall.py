@@ -73,12 +73,16 @@ def measure(plan: Plan, tell: Tell) -> Measured:
         "accuracy": right.mean((1, 2)),
         "early_accuracy": right[:, :, :early].mean((1, 2)),  # answer i is of pair i
         "chance": [task.chance] * plan.replicates,
+        "keyless_accuracy": [task.keyless] * plan.replicates,
         "source_bits": [task.demand_bits] * plan.replicates,
         "learning_rate": result.rates(),
     }
     missing = []
     if layers[0].capabilities.carries:
-        values |= in_segments(result, task)
+        try:
+            values |= in_segments(result, task)
+        except UnsupportedError as error:
+            missing.append(f"carried_accuracy, reset_accuracy: {error}")
     else:
         missing.append("the layer's forward takes no state, so no sequence of it can be cut in two")
     try:

@@ -24,6 +24,7 @@ from seqscale.probes.information import real, whole
 from seqscale.probes.replicates import Curve, Replicate, ReplicatesTrial, data_of
 from seqscale.probes.token_bits import doublings
 from seqscale.records import Cell
+from seqscale.tasks.rebinding import Rebinding
 from seqscale.theory.recall import additive_recall_accuracy, independent_values_bits
 
 Floats = npt.NDArray[np.float64]
@@ -128,13 +129,13 @@ def rebound(cell: Cell, rewrites: int, rng: np.random.Generator) -> npt.NDArray[
     given = dict(cell.conditions)
     symbols, trials, count = whole(given, "symbols"), whole(given, "sequences"), whole(given, "keys")
     keys = random_keys(trials, count, cell.width, str(given["geometry"]), rng)
-    which = rng.permuted(np.tile(np.arange(count), (trials, rewrites)), axis=1)
-    values = rng.integers(symbols, size=which.shape)
-    last = np.empty((trials, count), dtype=np.int64)  # where each key was written last: later writes replace earlier
-    np.put_along_axis(last, which, np.arange(which.shape[1])[None], axis=1)
+    drawn = Rebinding(keys=count, values=symbols, writes=rewrites).draw(trials, rng)
+    writes = drawn.inputs[:, : count * rewrites]
+    which, values = (part.argmax(axis=2) for part in (writes[:, :, :count], writes[:, :, count : count + symbols]))
     written = np.take_along_axis(keys, which[:, :, None], axis=1)
+    last = drawn.positions - drawn.distances  # where each asked key was written last
     read = scores(RULES[cell.layer], written, values, last, symbols, real(given, "logit"))
-    return np.asarray(read.argmax(axis=2) == np.take_along_axis(values, last, axis=1))
+    return np.asarray(read.argmax(axis=2) == drawn.answers)
 
 
 def closed_form(cell: Cell, pairs: int) -> float | None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seqscale.errors import SeqscaleError
 from seqscale.estimators.split import split_sequences
 from seqscale.estimators.tokens import decode_tokens
 from seqscale.probes.base import AbstractProbe, AbstractTrial, Tell, silent
@@ -125,7 +126,9 @@ def swapped_states(carrier: Carrier, tokens: npt.NDArray[Any], embed: Embed, cut
     """Return the last states after a swap, (n, numbers)."""
     with torch.no_grad():
         parts = [swapped(carrier, embed(tokens[rows]), cut)[1] for rows in carrier.batches(*tokens.shape)]
-        return carrier.array(torch.cat([carrier.flat(part) for part in parts]))
+        flat = torch.cat([carrier.flat(part) for part in parts])
+    require_finite(f"the state after {tokens.shape[1]} tokens", flat)
+    return carrier.array(flat)
 
 
 def donors(x: Tensor) -> Tensor:
@@ -134,7 +137,9 @@ def donors(x: Tensor) -> Tensor:
 
 
 def _off(name: str, value: Tensor, wanted: Tensor) -> float:
-    """Return the largest difference over the largest element wanted."""
+    """Return the largest difference over the largest element wanted; SeqscaleError where their shapes differ."""
+    if value.shape != wanted.shape:
+        raise SeqscaleError(f"the {name} after a cut is {tuple(value.shape)}, without one {tuple(wanted.shape)}.")
     require_finite(f"the {name}", wanted)
     require_finite(f"the {name} after a cut", value)
     return float((value - wanted).abs().max() / wanted.abs().max().clamp_min(torch.finfo(wanted.dtype).tiny))

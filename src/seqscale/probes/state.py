@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from seqscale.errors import SeqscaleError, UnsupportedError
-from seqscale.layers.adapt import Steps, outputs, segment
+from seqscale.layers.adapt import Steps, TakesStep, outputs, segment
 from seqscale.layers.build import DTYPES, Built
 from seqscale.probes.subject import layer_of
 from seqscale.records import Cell
@@ -56,7 +56,8 @@ class Carrier:
 
     def __init__(self, layer: Built, width: int, dtype: str, device: str) -> None:
         if not (layer.capabilities.carries or layer.capabilities.steps):
-            raise UnsupportedError("the layer has no state to read: its forward takes none, and it has no step.")
+            lacks = "a step but no initial_state" if isinstance(layer.module, TakesStep) else "no step"
+            raise UnsupportedError(f"the layer has no state to read: its forward takes none, and it has {lacks}.")
         self._module = layer.module
         self._carries = layer.capabilities.carries
         self._like = torch.empty(0, dtype=DTYPES[dtype], device=device)
@@ -126,7 +127,7 @@ class Carrier:
                 continue
             one = _real(leaf).movedim(axis, 0)[0]
             part = flat[:, used : used + one.numel()].reshape(-1, *one.shape)
-            numbers = torch.view_as_complex(part) if leaf.is_complex() else part.to(leaf.dtype)
+            numbers = torch.view_as_complex(part.contiguous()) if leaf.is_complex() else part.to(leaf.dtype)
             leaves.append(numbers.movedim(0, axis).contiguous())  # cuDNN takes no other
             used += one.numel()
         return tree_unflatten(leaves, self._tree)

@@ -121,11 +121,11 @@ def rounded(result: Result, task: TokenStream, state: State, levels: Sequence[in
     """Return the share of tokens copied right of each test sequence, (levels, R, n), by bits that a number keeps."""
     seen, _ = states_of(result, state, VALIDATION)
     low, high = seen.min(axis=1, keepdims=True), seen.max(axis=1, keepdims=True)
-    width = np.where(high > low, high - low, 1.0)
+    span = high - low  # of a number that never moves it is 0: the number is kept as it is
     seen, tokens = states_of(result, state, TEST)
     rows, found = result.best_rows(), []
     for bits in levels:
-        kept = low + width * quantise((seen - low) / width, bits, 0.0, 1.0)
+        kept = low + span * quantise((seen - low) / np.where(span > 0, span, 1.0), bits, 0.0, 1.0)
         with torch.no_grad():
             said = result.models.read(rows, result.plan.tensor(kept).unsqueeze(2))
         copied = said.unflatten(-1, (task.length, task.symbols)).argmax(-1).squeeze(2).cpu().numpy()

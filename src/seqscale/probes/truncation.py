@@ -68,6 +68,8 @@ def measure(plan: Plan, tell: Tell) -> Measured:
     cosine, ratio = truncated_gradients(windows)
     values: dict[str, Any] = {**found.values, "gradient_cosine": cosine, "gradient_ratio": ratio}
     missing = list(found.missing)
+    if None in cosine:
+        missing.append("gradient_cosine: a gradient by the layer's own parameters is zero")
     for name, count in (("state_numbers", lambda: numbers_of(plan, layers[0])), ("saved_bytes", lambda: kept(windows))):
         try:
             values[name] = [count()] * plan.replicates
@@ -109,7 +111,7 @@ def all_trained(windows: Windows, tell: Tell) -> Measured:
     return Measured(
         values={"r2": chosen.tolist(), "learning_rate": [plan.rates[i] for i in best]},
         curves=by_rate(plan, "r2 by rate", "r2", test),
-        facts=plan.facts(models, trained),
+        facts=plan.facts(models, trained) | {"validation": STREAMS, "test": STREAMS},
     )
 
 

@@ -104,8 +104,9 @@ class TruncatedSteps:
 def truncated_gradients(windows: Windows) -> tuple[list[float | None], list[float | None]]:
     """Return cosine and ratio of norms of the k-truncated and the whole gradient, at each replicate's first weights.
 
-    Of one loss, the squared error at the last token of the cell's length, by the layer's own parameters. None where the
-    whole gradient is zero.
+    Of one loss, the squared error at the last token of the cell's length, by the layer's own parameters; with
+    boundary=reset the window is read from a fresh state, so that its loss is another. None where the whole gradient is
+    zero.
     """
     plan, models, k = windows.plan, windows.models, min(windows.window, windows.task.length)
     drawn = plan.draw(windows.task, plan.sequences, TEST)

@@ -231,9 +231,11 @@ def duration(seconds: float) -> str:
 def scope_facts(page: Page) -> tuple[str, ...]:
     """Return where the page's verdicts hold, in words; each fact once over all questions.
 
-    A claim that registers its own lengths says so in the scope of its judgement.
+    A claim that registers its own lengths says so in the scope of its judgement. Checks of an instrument have widths
+    and lengths of their own.
     """
-    asked = list(zip(page.questions, page.judgements, strict=True))
+    names = layer_names(page)
+    asked = [pair for pair in zip(page.questions, page.judgements, strict=True) if pair[0].layer.name in names]
     scopes = [q.scope for q in page.questions]
     if not scopes:
         return ()
@@ -242,12 +244,13 @@ def scope_facts(page: Page) -> tuple[str, ...]:
         return ", ".join(str(value) for value in dict.fromkeys(values))
 
     threads = each(*sorted({s.threads for s in scopes}))
+    lengths = lengths_text(n for q, j in asked for n in j.scope.get("lengths", q.scope.lengths))
     return (
         f"{threads} {each(*(s.device.upper() for s in scopes))} thread{'' if threads == '1' else 's'}",
         each(*(s.dtype for s in scopes)),
-        f"width {each(*widths(page))}",
+        *([f"width {each(*sorted({q.scope.width for q, _ in asked}))}"] if asked else []),
         f"batch {each(*(s.batch for s in scopes))}",
-        f"T {lengths_text(n for q, j in asked for n in j.scope.get('lengths', q.scope.lengths))}",
+        *([f"T {lengths}"] if asked else []),
     )
 
 

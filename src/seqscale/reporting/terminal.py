@@ -53,9 +53,15 @@ def first_screen(page: Page, *, store: str, report: str | None, command: str = "
 
 
 def claims_text(judgements: Sequence[Judgement], claims: Mapping[str, AbstractClaim]) -> str:
-    """Return one block per claim: its registration, and what was found for every layer."""
-    blocks = []
-    for claim in dict.fromkeys(j.claim for j in judgements):
+    """Return a line of counts, then one block per claim: its registration, and what was found for every layer."""
+    if not judgements:
+        return "no claim was asked.\n"
+    asked = dict.fromkeys(j.claim for j in judgements)
+    counts = ", ".join(f"{n} {verdict.name}" for verdict, n in verdict_counts(judgements).items())
+    claims_asked = f"{len(asked)} claim{'' if len(asked) == 1 else 's'}"
+    verdicts = f"{len(judgements)} verdict{'' if len(judgements) == 1 else 's'}"
+    blocks = [f"{claims_asked}, {verdicts}: {counts}."]
+    for claim in asked:
         said = claims[claim]
         found = [j for j in judgements if j.claim == claim]
         counts = ", ".join(f"{n} {verdict.name}" for verdict, n in verdict_counts(found).items() if n)
@@ -66,7 +72,7 @@ def claims_text(judgements: Sequence[Judgement], claims: Mapping[str, AbstractCl
             lines += _wrapped(f"{j.layer}/{j.algorithm}{_where(j)}: {j.verdict.name}{why}", "  - ", "    ")
             lines += _wrapped(j.statement, "    ")
         blocks.append("\n".join(lines))
-    return "\n\n".join(blocks) + "\n" if blocks else "no claim was asked.\n"
+    return "\n\n".join(blocks) + "\n"
 
 
 def _where(judgement: Judgement) -> str:
@@ -136,7 +142,7 @@ def _instruments(page: Page) -> list[str]:
         error = "-" if check.error is None else f"{check.error:.3g}"
         word = check.outcome if check.error is None else "passed" if check.passed else "FAILED"
         furthest = check.comparisons[0].text() if check.comparisons else ""
-        lines += _wrapped(f"{check.name:<16} {error:>6}  {word:<7} {furthest}", "  ", " " * 35)
+        lines += _wrapped(f"{check.name:<16} {error:>8}  {word:<7} {furthest}", "  ", " " * 37)
     return lines
 
 
@@ -186,9 +192,9 @@ def _row(cells: Sequence[str], widths: Sequence[int] = COLUMNS) -> list[str]:
     gaps = [1] * (len(widths) - 1) + [0]  # what follows a cell: the next column, or nothing
     for cell, width, gap in zip(cells, widths, gaps, strict=True):
         lead = " " * (len(cell) - len(cell.lstrip()))
-        wrapped = textwrap.wrap(
-            cell.strip(), width - gap, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
-        )
+        # attention/reference is longer than a column: it goes on after its slash
+        words = " ".join(word if len(word) <= width - gap else word.replace("/", "/ ") for word in cell.split())
+        wrapped = textwrap.wrap(words, width - gap, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False)
         columns.append(wrapped or [""])
     height = max(len(column) for column in columns)
     lines = []

@@ -15,6 +15,7 @@ from torch import Tensor
 LARGEST_GRADIENT = 1.0  # a model's gradient that is longer is cut to this length
 WARM_UP = 0.05  # share of the steps in which the rate rises to its full size; it then falls as half a cosine wave
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8  # Kingma and Ba 2014, arXiv:1412.6980, algorithm 1
+_SQUARED = 1e15  # a gradient's square is summed as it is up to here; of a larger one float32 would make infinity
 _TELL_S = 1.0
 
 
@@ -25,7 +26,7 @@ class Trained:
     Attributes:
         rows: (M, P), the parameters at the end.
         losses: (steps, M), of every step's own batch before the step; not finite from where a model diverged.
-        diverged: (M,), the step at which a model's loss or parameters stopped being finite; `steps` and more: never.
+        diverged: (M,), the step at which a model's loss or parameters stopped being finite; `steps`: never.
     """
 
     rows: Tensor
@@ -59,7 +60,10 @@ def train(
         kept.append(loss.detach())
         if time.monotonic() - told > _TELL_S:
             told = time.monotonic()
-            tell(f"step {step} of {steps}, loss {np.nanmin(kept[-1].cpu().double().numpy()):.3g}")
+            finite = kept[-1][kept[-1].isfinite()]
+            tell(f"step {step} of {steps}, {f'loss {finite.min():.3g}' if len(finite) else 'no finite loss'}")
+        steepest = gradient.abs().amax(dim=1, keepdim=True)
+        gradient = gradient / torch.where(steepest > _SQUARED, steepest, 1.0)
         length = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         gradient = gradient * (LARGEST_GRADIENT / length.clamp(min=LARGEST_GRADIENT))
         first.lerp_(gradient, 1 - _BETA1)
@@ -70,9 +74,9 @@ def train(
             rows -= size * rates[:, None] * first / spread
     rows = rows.detach()
     history = torch.stack(kept).cpu().double().numpy()
-    finite = np.isfinite(history)
-    diverged = np.where(finite.all(axis=0), steps, finite.argmin(axis=0))
-    return Trained(rows, history, diverged)
+    good = np.isfinite(history)
+    ended = np.where(rows.isfinite().all(dim=1).cpu().numpy(), steps, steps - 1)
+    return Trained(rows, history, np.where(good.all(axis=0), ended, good.argmin(axis=0)))
 
 
 def schedule(step: int, steps: int) -> float:

@@ -15,7 +15,8 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_map
 
-from seqscale.layers.adapt import outputs, segment
+from seqscale.errors import UnsupportedError
+from seqscale.layers.adapt import capabilities, outputs, segment
 
 _IN, _OUT, _BIAS = "input map", "readout", "readout bias"  # no layer's parameter has a space in its name
 
@@ -96,7 +97,7 @@ class Models:
     def carry(self, rows: Tensor, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the outputs of x from the state that an earlier call gave, None to start afresh, and the state after.
 
-        Every tensor of a state has M as its first dimension.
+        Every tensor of a state has M as its first dimension. UnsupportedError for a state that is not made of tensors.
         """
         return self.each(segment, rows, x, state)
 
@@ -118,7 +119,7 @@ class Models:
         for m in range(len(rows)):
             layer = _with(self._layers[m // copies], {name: tensor[m] for name, tensor in tensors.items()})
             found.append(call(layer, x[m], *(tree_map(partial(_picked, m), s) for s in state)))
-        return tree_map(lambda *parts: torch.stack(parts) if isinstance(parts[0], Tensor) else parts[0], *found)
+        return tree_map(_joined, *found)
 
     def read(self, rows: Tensor, seen: Tensor) -> Tensor:
         """Return the answers (M, b, a, answers) that the readouts give to what they see, (M, b, a, seen)."""
@@ -137,13 +138,17 @@ class Models:
         """Whether the models can be computed together, and give what they give one after another."""
         rows = self.start(1).requires_grad_()
         x = torch.sin(torch.arange(float(len(rows) * 6 * self._width))).view(len(rows), 2, 3, self._width).to(like)
-        found = []
+        carries, found = capabilities(self._layers[0]).carries, []
         for self.together in (False, True):
             try:
-                with warnings.catch_warnings(action="error"):  # torch warns where it would loop over models inside
+                # torch warns where it would loop over models inside
+                with warnings.catch_warnings(action="error", category=UserWarning):
                     y = self.run(rows, x)
+                    if carries:
+                        _, state = self.carry(rows, x, None)
+                        y = y + self.carry(rows, x, state)[0]
                     found.append((y, *torch.autograd.grad(y.square().sum(), rows)))
-            except (RuntimeError, ValueError, UserWarning):
+            except Exception:  # a layer may refuse to be batched in any way; what it raises alone, training shows
                 return False
         return all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(*found, strict=True))
 
@@ -160,6 +165,16 @@ def _with(layer: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
         return functional_call(layer, tensors, given, named)
 
     return cast(nn.Module, called)
+
+
+def _joined(*parts: Any) -> Any:
+    """Return one part of a state of every model as one: tensors stacked, a counter that is the same in all as it is."""
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.stack(parts)
+    if not isinstance(first, int | float | None) or any(part != first for part in parts):
+        raise UnsupportedError(f"the state cannot be carried: it holds a {type(first).__name__}, not tensors.")
+    return first
 
 
 def _picked(m: int, part: Any) -> Any:

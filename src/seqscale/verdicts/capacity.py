@@ -11,7 +11,7 @@ from seqscale.records import Cell, LayerSpec, Question
 from seqscale.rows import Row
 from seqscale.verdicts.base import Curve, CurvePoint, Kind, Reason
 from seqscale.verdicts.calibration import Fault
-from seqscale.verdicts.readings import UnreadError, mean_of, record, text, values_of
+from seqscale.verdicts.readings import UnreadError, mean_of, mean_seen, record, text, values_of
 from seqscale.verdicts.replicated import SYMBOLS, AbstractReplicated, Finding, information_cell, state_hidden
 from seqscale.verdicts.tokens import LONG, token_cell, token_fault
 
@@ -28,7 +28,7 @@ class CapacityGrows(AbstractReplicated):
 
     id = "width.capacity-grows"
     takeaway = 2
-    sentence = "Doubling the state helps it to remember more."
+    sentence = "A state twice as wide remembers at least 1.4 times the bits: they grow as N^0.5 or faster."
     kind = Kind.average
     estimand = "log2 of the ratio of the bits found after 100 tokens over log2 of the ratio of the state's numbers"
     delta = 0.5
@@ -92,7 +92,7 @@ def _exponent(rows: Sequence[Row]) -> Interval:
 
 
 def _from_to(rows: Sequence[Row]) -> str:
-    bits = (text(mean_of(values_of(row, "token_bits")), "bit") for row in rows)
+    bits = (text(mean_seen(row, "token_bits"), "bit") for row in rows)
     return " to ".join(
         f"{b} in {values_of(row, 'state_numbers')[0]:g} numbers" for b, row in zip(bits, rows, strict=True)
     )
@@ -102,7 +102,7 @@ def _curve(question: Question, rows: Sequence[Row]) -> Curve:
     """Return bits found against hidden units."""
     points = []
     for row in rows:
-        hidden, bits = dict(row.cell.options)["hidden"], mean_of(values_of(row, "token_bits"))
+        hidden, bits = dict(row.cell.options)["hidden"], mean_seen(row, "token_bits")
         points.append(CurvePoint(x=float(hidden), y=bits.value, low=bits.low95, high=bits.high95))
     return Curve(
         label=f"{question.layer.name}/{question.algorithm} T={rows[0].cell.length}",

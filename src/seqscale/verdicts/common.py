@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -36,6 +37,16 @@ def scope_record(question: Question) -> dict[str, Any]:
         "machine": scope.machine,
         "torch": scope.torch,
     }
+
+
+def as_measured(question: Question, rows: Sequence[Row]) -> Question:
+    """Return the question with the scope that its cells really have."""
+    first = rows[0].cell
+    scope = replace(
+        question.scope, lengths=tuple(sorted({row.cell.length for row in rows})), width=first.width, batch=first.batch,
+        threads=first.threads, options=first.options, launcher=first.launcher,
+    )  # fmt: skip
+    return replace(question, scope=scope)
 
 
 def judgement(

@@ -15,7 +15,7 @@ from seqscale.records import Question
 from seqscale.rows import Row
 from seqscale.verdicts.base import Kind, Reason
 from seqscale.verdicts.calibration import Fault
-from seqscale.verdicts.readings import at, curve_of, drawn, mean_of, paired, record, text, values_of
+from seqscale.verdicts.readings import at, curve_of, drawn, mean_of, mean_seen, paired, record, text, values_of
 from seqscale.verdicts.replicated import Finding
 from seqscale.verdicts.tokens import BITS, LONG, SHORT, AbstractTokens, growth_share, token_fault
 
@@ -75,7 +75,7 @@ class RecentDominates(AbstractTokens):
     def find(self, question: Question, rows: tuple[Row, ...], beside: tuple[Row, ...]) -> Finding:
         """Judge the share; where no bits are found there is nothing to share."""
         (row,) = rows
-        share, total = mean_of(values_of(row, "recent_share")), mean_of(values_of(row, "token_bits"))
+        share, total = mean_seen(row, "recent_share"), mean_seen(row, "token_bits")
         excess = mean_of([value - 0.25 for value in values_of(row, "recent_share")])
         decision, more = self.by_average(excess)
         fault = token_fault(rows)
@@ -112,7 +112,7 @@ class StateIsBounded(AbstractTokens):
         found, bound = curve_of(row, "found"), curve_of(row, "bound")
         growth = growth_share(row, found, OLDER, NEWER)
         decision = equivalence(growth.low90, growth.high90, growth.low95, growth.high95, 0.0, self.delta)
-        numbers = mean_of(values_of(row, "state_numbers")).value
+        numbers = mean_seen(row, "state_numbers").value
         total = mean_of(at(row, found, LONG))
         most = math.fsum(at(row, bound, LONG)) / bound.replicates
         return Finding(

@@ -13,7 +13,7 @@ from seqscale.records import Cell, LayerSpec, Question
 from seqscale.rows import Row, Table
 from seqscale.units import format_bytes
 from seqscale.verdicts.base import AbstractClaim, Curve, CurvePoint, Judgement, Kind, Reason, Verdict
-from seqscale.verdicts.common import judgement, undecided_for_cells, untimed_launcher
+from seqscale.verdicts.common import as_measured, judgement, undecided_for_cells, untimed_launcher
 
 WHOLE, PART = 128, 16  # tokens: one pass, and a window or segment of an eighth
 
@@ -46,6 +46,7 @@ class AbstractSaved(AbstractClaim):
     def judge(self, question: Question, table: Table) -> Judgement:
         """Judge by the ratio of exact counts."""
         rows = table.rows_of(self.requires(question))
+        question = as_measured(question, rows)
         if not all(row.ok for row in rows):
             return undecided_for_cells(self, question, rows)
         lacking = [row for row in rows if not _bytes(row)]

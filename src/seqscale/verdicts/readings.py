@@ -128,6 +128,16 @@ def mean_of(values: Sequence[float], cells: int = 1) -> Interval:
     return interval_of(mean_interval, values, cells)
 
 
+def mean_seen(row: Row, name: str, cells: int = 1) -> Interval:
+    """Return the interval of a quantity's mean over replicates, as far as the quantity can be.
+
+    Raises:
+        UnreadError: as `values_of` and `mean_of`.
+    """
+    registered = quantity(name)
+    return mean_of(values_of(row, name), cells).within(registered.low, registered.high)
+
+
 def interval_of(make: Callable[..., Interval], *arguments: Any) -> Interval:
     """Return the interval that a function of fit/replicates.py makes of its arguments.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from seqscale.records import Cell, LayerSpec, Option, Question
 from seqscale.rows import OutcomeKind, Row, Table
 from seqscale.verdicts.base import AbstractClaim, Curve, Judgement, Kind, Reason, Stream, Verdict
 from seqscale.verdicts.calibration import Fault, calibration_cell, calibration_fault
-from seqscale.verdicts.common import judgement, undecided_for_cells, untimed_launcher
+from seqscale.verdicts.common import as_measured, judgement, undecided_for_cells, untimed_launcher
 from seqscale.verdicts.readings import UnreadError, Values, scope_text
 
 HIDDEN = 16  # numbers of the state, the kata's own
@@ -92,7 +92,7 @@ class AbstractReplicated(AbstractClaim):
     def judge(self, question: Question, table: Table) -> Judgement:
         """Judge by the rule of the claim's kind; a gap, an unread row or a fault leaves it undecided."""
         rows = table.rows_of(self.cells(question))
-        asked = _measured(question, rows)
+        asked = as_measured(question, rows)
         seen = tuple(row for row in rows if row.ok)
         whole = len(seen) == len(rows)
         if not seen or not (whole or self.kind is Kind.universal):
@@ -206,13 +206,3 @@ def control_fault(row: Row, values: Values | None, what: str) -> Fault | None:
         return None
     said = f"the control failed: {what} reaches {CONTROL:g} in {reached} of {len(values)} replicates"
     return Fault(reason=Reason.control, said=said, evidence={"control": {"value": list(values), "unit": "1"}})
-
-
-def _measured(question: Question, rows: Sequence[Row]) -> Question:
-    """Return the question with the scope that its cells really have."""
-    first = rows[0].cell
-    scope = replace(
-        question.scope, lengths=tuple(sorted({row.cell.length for row in rows})), width=first.width, batch=first.batch,
-        threads=first.threads, options=first.options, launcher=first.launcher,
-    )  # fmt: skip
-    return replace(question, scope=scope)

@@ -16,7 +16,18 @@ from seqscale.verdicts import arms
 from seqscale.verdicts.arms import Arm
 from seqscale.verdicts.base import Curve, CurvePoint, Kind, Reason
 from seqscale.verdicts.calibration import Fault
-from seqscale.verdicts.readings import at, curve_of, figure_of, interval_of, mean_of, record, scored_of, text, values_of
+from seqscale.verdicts.readings import (
+    at,
+    curve_of,
+    figure_of,
+    interval_of,
+    mean_of,
+    mean_seen,
+    record,
+    scored_of,
+    text,
+    values_of,
+)
 from seqscale.verdicts.replicated import REPLICATES, AbstractReplicated, Finding, control_fault, information_cell
 
 ATTENTION = LAYERS["attention"]
@@ -185,7 +196,7 @@ class EarlyDegrades(AbstractReplicated):
 
 def _by_length(question: Question, rows: tuple[Row, ...]) -> Curve:
     """Return early accuracy against the number of tokens."""
-    seen = [(row.cell.length, mean_of(values_of(row, "early_accuracy"))) for row in rows]
+    seen = [(row.cell.length, mean_seen(row, "early_accuracy")) for row in rows]
     points = [CurvePoint(x=x, y=y.value, low=max(y.low95, 0.0), high=min(y.high95, 1.0)) for x, y in seen]
     return Curve(
         label=f"{question.layer.name}/{question.algorithm} early", quantity="early_accuracy", x_name="tokens",

@@ -13,7 +13,7 @@ from seqscale.verdicts import arms
 from seqscale.verdicts.arms import Arm
 from seqscale.verdicts.base import Kind, Reason
 from seqscale.verdicts.calibration import Fault
-from seqscale.verdicts.readings import curve_of, drawn, mean_of, record, text, values_of
+from seqscale.verdicts.readings import curve_of, drawn, mean_seen, record, text, values_of
 from seqscale.verdicts.replicated import AbstractReplicated, Finding, information_cell
 from seqscale.verdicts.retrieval import ATTENTION, SMALL, above_keyless, inability_fault, trained_cell
 from seqscale.verdicts.tokens import growth_share, over_bound, token_conditions
@@ -52,9 +52,9 @@ class Funnel(AbstractReplicated):
         (row,) = rows
         found, bound = curve_of(row, "found"), curve_of(row, "bound")
         growth = growth_share(row, found, OLDER, NEWER)
-        swap, total = mean_of(values_of(row, "swap_bits")), mean_of(values_of(row, "token_bits"))
+        swap, total = mean_seen(row, "swap_bits"), mean_seen(row, "token_bits")
         worst = {name: max(values_of(row, name)) for name in ("identity_error", "swap_error")}
-        most = mean_of(values_of(row, "bound_bits"))
+        most = mean_seen(row, "bound_bits")
         return Finding(
             decision=equivalence(growth.low90, growth.high90, growth.low95, growth.high95, 0.0, self.delta),
             statement=(
@@ -84,7 +84,7 @@ def _leak(row: Row) -> Fault | None:
         if worst > allowed:
             said = f"{name} is {worst:.2g}, where rounding explains {allowed:.0e}"
             return Fault(reason=Reason.instrument, said=said, evidence={name: {"value": worst, "unit": "1"}})
-    swap = mean_of(values_of(row, "swap_bits"))
+    swap = mean_seen(row, "swap_bits")
     if swap.high95 >= LARGEST_SWAP:
         said = f"after the state was swapped up to {swap.high95:.2g} bit per token of the own first segment are found"
         return Fault(reason=Reason.instrument, said=said, evidence={"swap_bits": record(swap, "bit")})
@@ -125,12 +125,12 @@ class NoRetrieval(AbstractReplicated):
             decision=at_most(effect.high90, effect.low95, self.delta),
         )  # fmt: skip
         decision = arms.decide([arm])
-        carried, reset = (mean_of(values_of(row, f"{how}_accuracy")) for how in ("carried", "reset"))
+        carried, reset = (mean_seen(row, f"{how}_accuracy") for how in ("carried", "reset"))
         evidence = arms.records([arm], self.unit)
         evidence |= {"carried": record(carried, "1"), "reset": record(reset, "1")}
         statement = f"{arms.said([arm])}; accuracy {text(carried)}, with the state dropped {text(reset)}"
         if control.ok:
-            kept = mean_of(values_of(control, "carried_accuracy"))
+            kept = mean_seen(control, "carried_accuracy")
             statement += f"; attention with its keys and values carried {text(kept)}"
             evidence["control"] = record(kept, "1")
         return Finding(

@@ -15,7 +15,7 @@ from seqscale.verdicts import arms
 from seqscale.verdicts.arms import Arm
 from seqscale.verdicts.base import Curve, Kind, Reason
 from seqscale.verdicts.calibration import Fault
-from seqscale.verdicts.readings import figure_of, mean_of, text, values_of
+from seqscale.verdicts.readings import figure_of, mean_of, mean_seen, text, values_of
 from seqscale.verdicts.replicated import AbstractReplicated, Finding, control_fault, information_cell, state_hidden
 
 # L; numbers of the state, and the width, as a readout sees no more of the state than its outputs; tokens of a stream
@@ -112,7 +112,7 @@ class CapsLearning(AbstractReplicated):
         found = {}
         for cell, cut in zip(declared, CUTS[question.scope.extent], strict=True):
             if cell in by_cell:
-                r2 = mean_of(values_of(by_cell[cell], "r2"), len(declared))
+                r2 = mean_seen(by_cell[cell], "r2", len(declared))
                 found[cut] = Arm(label=cut.label(), effect=r2, decision=at_most(r2.high90, r2.low95, self.delta))
         tried = tuple(found.values())
         decision = arms.decide(tried)

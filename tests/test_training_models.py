@@ -81,7 +81,7 @@ def drawn(layer):
     """Return the layer of each draw, in float64: one of the catalogue by its way, or a class."""
     if isinstance(layer, str):
         spec = LAYERS[layer]
-        algorithm = way_of(layer, spec.fastest or spec.algorithms[0]).algorithm
+        algorithm = way_of(layer, spec.fastest or spec.algorithms[0], "cpu").algorithm
         options = OPTIONS[layer][-1]
         return [build(spec.target, spec.family, D, options, algorithm, "float64", "cpu", r).module for r in range(R)]
     made = []
@@ -95,7 +95,7 @@ def drawn(layer):
 def together(layer):
     if not isinstance(layer, str):
         return True
-    return way_of(layer, LAYERS[layer].fastest or LAYERS[layer].algorithms[0]).together
+    return way_of(layer, LAYERS[layer].fastest or LAYERS[layer].algorithms[0], "cpu").together
 
 
 def models_of(layer):
@@ -168,13 +168,13 @@ def test_models_trained_together_are_those_trained_one_after_another(layer):
 def test_a_layer_of_the_catalogue_is_computed_as_its_way_says(layer):
     models, spec = models_of(layer), LAYERS[layer]
     assert models.together == together(layer)
-    way = way_of(layer, spec.fastest or spec.algorithms[0])
+    way = way_of(layer, spec.fastest or spec.algorithms[0], "cpu")
     assert way.algorithm in spec.algorithms
     assert way.text() == f"{way.algorithm}, {'all models together' if models.together else 'one model after another'}"
 
 
 def test_a_layer_that_is_not_of_the_catalogue_is_tried_together_by_its_own_algorithm():
-    way = way_of("mine.py:Mine", "own")
+    way = way_of("mine.py:Mine", "own", "cpu")
     assert (way.algorithm, way.together) == ("own", True)
     assert not any(models_of(own).together for own in OWN)
 

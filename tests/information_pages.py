@@ -139,14 +139,22 @@ def trained_accuracy(layer: str, pairs: int) -> float:
     return 1.0 if layer in ("attention", "deltanet") else max(1 / 16, 1.05 - pairs / (12 + len(layer)))
 
 
+def keyless(pairs: int) -> float:
+    """What is right without the keys."""
+    return 1 / 16 + 0.5 / pairs
+
+
 def recall(cell: Cell, hidden: int) -> Row:
     given = dict(cell.conditions)
     pairs, form = int(given["pairs"]), given["form"]
     if form == "trained":
-        right = trained_accuracy(cell.layer, pairs)
+        right = trained_accuracy(cell.layer, pairs) * (1.0 if cell.length == 2 * pairs else 0.8)
         rates = [float(r) for r in str(given["rates"]).split(",")]
         by_rate = [right, 0.9 * right, 0.3 * right][: len(rates)]
-        curves = [profile(cell, "accuracy by rate", "accuracy", "learning rate", rates, by_rate, 0.03)]
+        curves = [
+            profile(cell, "accuracy by rate", "accuracy", "learning rate", rates, by_rate, 0.03),
+            computed("keyless", "accuracy", "pairs", [pairs], [keyless(pairs)]),
+        ]
         return made(cell, curves, {
             "accuracy": min(right, 0.97), "chance": 0.0625, "state_numbers": numbers(cell.layer, hidden, cell.length)
         })  # fmt: skip

@@ -25,6 +25,7 @@ from seqscale.probes.recall_constructed import RULES
 from seqscale.probes.state import Carrier
 from seqscale.tasks.adding import Adding
 from seqscale.tasks.copying import Copy
+from seqscale.tasks.rebinding import Rebinding
 
 BREAKS = []
 
@@ -167,7 +168,17 @@ def written_at_half_rate(patch):
 @breaks("recall-delta")
 def some_write_asked_for(patch):
     """Ask a key that is written again for what it was bound to first."""
-    replaced(patch, recall_constructed.np, "argsort", lambda real: lambda a, **how: real(a[:, ::-1], **how))
+
+    def first(real):
+        def draw(task, sequences, rng):
+            drawn = real(task, sequences, rng)
+            written, asked = np.split(drawn.inputs[:, :, : task.keys].argmax(axis=2), [task.keys * task.writes], axis=1)
+            earliest = (written[:, None] == asked[:, :, None]).argmax(axis=2)
+            return dataclasses.replace(drawn, distances=drawn.positions - earliest)
+
+        return draw
+
+    replaced(patch, Rebinding, "draw", first)
 
 
 @breaks("recall-softmax")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import math
 import re
 from pathlib import Path
@@ -79,9 +80,12 @@ def measured(name: str) -> dict[tuple[int, int], dict[str, Profile]]:
 
 def slowly_found(name: str, numbers: float, tokens: int) -> tuple[float, bool]:
     """Bits found at the nearest measured size and length, between two lengths if need be; and whether exactly there."""
-    cells = {size: curves["found"] for (size, length), curves in measured(name).items() if length == 100}
-    size = min(cells, key=lambda n: (abs(math.log2(n / numbers)), n))
-    curve = dict(zip(cells[size].x, cells[size].means(), strict=True))
+    cells = {at: curves["found"] for at, curves in measured(name).items()}
+    size = min((n for n, _ in cells), key=lambda n: (abs(math.log2(n / numbers)), n))
+    own = (size, tokens) if name != "attention" else (16 * tokens, tokens)
+    longest = (size, 100) if name != "attention" else (1600, 100)
+    used = cells[own if own in cells else longest]
+    curve = dict(zip(used.x, used.means(), strict=True))
     if tokens in curve:
         return curve[tokens], size == numbers
     below, above = max((t for t in curve if t < tokens), default=0), min((t for t in curve if t > tokens), default=0)
@@ -130,6 +134,7 @@ def test_the_hourglass_says_what_fits_and_what_was_found(opened: Any, data: dict
             assert exact == right
             interpolated = 1 < tokens < 100 and tokens not in (2, 4, 8, 16, 32, 64, 100)
             assert ("interpolated between T = " in says) == interpolated
+            assert ("per token" in says.split("N / T")[1]) == (exact and true > 0)
             assert ("measured at " in says) == (not interpolated)
             (kata,) = re.findall(r"the kata\s+(\S+) dims per token", says)
             assert float(kata) == pytest.approx(numbers / tokens, rel=5e-3)
@@ -193,9 +198,31 @@ def test_picking_a_word_shows_the_bits_measured_at_its_place(opened: Any, length
             assert value == pytest.approx(means[length - 1 - place], abs=1e-3)
         says = opened.inner_text("#sentence-says")
         assert says.startswith(f'"{SENTENCE.split()[i]}", ')
-        assert "held by attention" in says
+        assert "most is found in attention (3.00 bit of 3.00 bit)" in says
     gap = opened.locator("#sentence-words .gap").all_inner_texts()
     assert gap == ([] if length == 32 else ["... 68 more ..."])
+
+
+def test_less_than_nothing_is_written_as_none_found(browser: Any, file: Path, tmp_path: Path) -> None:
+    page = browser.new_context(offline=True).new_page()
+    text = file.read_text(encoding="utf-8")
+    start = text.index('<script type="application/json" id="information-data">') + 54
+    end = text.index("</script>", start)
+    given = json.loads(text[start:end])
+    for layer in given["layers"]:
+        if layer["name"] in ("elman", "gru"):
+            for curve in (*layer["bits"].values(), *layer["cells"]):
+                curve["y"] = [-0.012 for _ in curve["y"]]
+    changed = tmp_path / "less.html"
+    changed.write_text(text[:start] + json.dumps(given) + text[end:], encoding="utf-8")
+    page.goto(changed.as_uri())
+    page.wait_for_selector("#hourglass path", state="attached")
+    assert page.inner_text("#sentence-says").endswith("none in elman, gru.")
+    for name in ("elman", "gru"):
+        assert page.inner_text(f'.bar[data-layer="{name}"]').split("\n")[-1].startswith("none found")
+    says = page.evaluate(MOVE, [0, given["sizes"].index(16), given["lengths"].index(32)])[-1]
+    assert "-0.0" not in says and re.search(r"found\s+none", says) and "found: none" in says
+    page.context.close()
 
 
 def test_words_are_picked_by_keys(opened: Any) -> None:
@@ -211,7 +238,7 @@ def test_words_are_picked_by_keys(opened: Any) -> None:
 def test_words_are_shaded_by_what_the_layer_holds(opened: Any, data: dict[str, Any]) -> None:
     opened.select_option("#sentence-length", "32")
     shades = (
-        "[...document.querySelectorAll('#sentence-words label')].map(e => Number(e.style.getPropertyValue('--held')))"
+        "[...document.querySelectorAll('#sentence-words label')].map(e => Number(e.style.getPropertyValue('--told')))"
     )
     opened.select_option("#sentence-layer", label="attention")
     assert min(opened.evaluate(shades)) > 0.95

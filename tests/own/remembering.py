@@ -11,6 +11,13 @@ class Stateless(nn.Linear):
         super().__init__(width, width)
 
 
+class NeverStarts(Stateless):
+    """Takes a step, and does not say from which state."""
+
+    def step(self, x_t, state):
+        return self(x_t), state
+
+
 class Steps(nn.Module):
     """Only takes steps; its state is a dictionary with sequences in the second axis, and a counter."""
 

@@ -33,7 +33,8 @@ PENALTIES = (1e-9, 1e-5, 1e-3, 1e-1, 10.0)
 """Multiples of the states' mean variance that are added to the covariance; each distance has its own."""
 
 _LEAST = 1e-10  # of 1 - eigenvalue of C: rounding where a state tells a symbol without doubt
-_NEWTON, _WORTH = 12, 1e-3  # steps for ln beta at most, and what the next one must gain in all [nats]
+_NEWTON, _WORTH = 12, 1e-6  # steps for ln beta at most, and what the next one must gain in all [nats]
+_TINY = float(np.finfo(np.float64).tiny)
 _CHUNK = 2**24  # numbers of an indicator matrix at once
 
 
@@ -206,12 +207,14 @@ def _log_chance(scores: Floats, truth: Integers, beta: Floats) -> Floats:
 
 
 def _temperature(scores: Floats, truth: Integers) -> Floats:
-    """Return the beta >= 0 of least cross-entropy at each distance, (K,).
+    """Return the beta at each distance, (K,): of Firth's penalised likelihood, or 1 or 0 where that is no better.
 
-    The cross-entropy is convex in beta; where it rises from 0 on, 0 is best. Else Newton steps in ln beta, none longer
-    than 1, from beta = 1, which is right of normal states; not on to infinity where no token is mistaken, since one
-    that is mistaken later would cost too much. A gain that one parameter may owe to chance (ln(n)/2 nats in all,
-    Schwarz 1978) is none, so beta is 0: chance temperatures of many distances would add up to bits below 0.
+    The cross-entropy of n tokens is convex in beta; where it rises from 0 on, 0 is best. Where no token is mistaken it
+    falls for ever, and one that is mistaken later would cost hundreds of bits. So ln(I)/2 is taken from it, I the
+    Fisher information about beta, which is gone by then (Firth 1993; Heinze and Schemper 2002). Newton steps in ln
+    beta, none longer than 1, go down from beta = 1, which is right of normal states, and stays where what they find
+    explains the tokens less. A gain over beta = 0 that one parameter may owe to chance (ln(n)/2 nats in all, Schwarz
+    1978) is none: chance temperatures of many distances would add up to bits below 0.
     """
     ahead = scores - _at(scores, truth)[:, None]  # of the right symbol
     falls = ahead.mean(axis=(1, 2)) < 0
@@ -220,17 +223,21 @@ def _temperature(scores: Floats, truth: Integers) -> Floats:
         scaled = beta[:, None, None] * ahead
         chance = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         chance /= chance.sum(axis=1, keepdims=True)
-        weighted = chance * ahead
-        mean = weighted.sum(axis=1)
-        slope = mean.mean(axis=1)
-        curvature = (np.einsum("kvn,kvn->k", weighted, ahead) - np.einsum("kn,kn->k", mean, mean)) / mean.shape[1]
-        step = -slope / (beta * curvature + np.abs(slope) + np.finfo(np.float64).tiny)
-        worth = np.abs(slope * step) * beta * mean.shape[1] > _WORTH
+        mean = np.einsum("kvn,kvn->kn", chance, ahead)
+        off = ahead - mean[:, None]
+        weighted = chance * off
+        information = np.einsum("kvn,kvn->k", weighted, off)
+        skew = np.einsum("kvn,kvn,kvn->k", weighted, off, off)  # d I / d beta
+        slope = mean.sum(axis=1) - skew / (2 * information + _TINY)
+        step = -slope / (beta * information + np.abs(slope) + _TINY)
+        worth = np.abs(slope * step) * beta > _WORTH
         beta *= np.exp(step * worth)
         if not worth.any():
             break
-    found = np.zeros(len(scores))
-    found[falls] = beta
+    tried = np.zeros((3, len(scores)))  # nothing, the model as it is, and fitted
+    tried[1:, falls] = np.stack((np.ones_like(beta), beta))
     symbols, n = scores.shape[1:]
-    gain = n * np.log(symbols) + _log_chance(scores, truth, found).sum(axis=1)
-    return np.where(gain > np.log(n) / 2, found, 0.0)
+    gain = n * np.log(symbols) + np.stack([_log_chance(scores, truth, b).sum(axis=1) for b in tried])
+    gain[1:] -= np.log(n) / 2
+    best: Floats = np.take_along_axis(tried, gain.argmax(axis=0)[None], axis=0)[0]
+    return best

@@ -174,7 +174,8 @@ def some_write_asked_for(patch):
             drawn = real(task, sequences, rng)
             written, asked = np.split(drawn.inputs[:, :, : task.keys].argmax(axis=2), [task.keys * task.writes], axis=1)
             earliest = (written[:, None] == asked[:, :, None]).argmax(axis=2)
-            return dataclasses.replace(drawn, distances=drawn.positions - earliest)
+            values = drawn.inputs[:, :, task.keys : task.keys + task.values].argmax(axis=2)
+            return dataclasses.replace(drawn, answers=np.take_along_axis(values, earliest, axis=1))
 
         return draw
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -156,7 +157,7 @@ def test_states_of_as_many_numbers_stand_side_by_side(found: Page) -> None:
     rows = sorted(figure.rows, key=lambda r: float(r["at"]))
     assert [r["x"] for r in rows] == sorted(r["x"] for r in rows)
     assert low < rows[0]["at"] and rows[-1]["at"] < high
-    gaps = [math.log2(b["at"] / a["at"]) for a, b in zip(rows, rows[1:], strict=False)]
+    gaps = [math.log2(b["at"] / a["at"]) for a, b in itertools.pairwise(rows)]
     assert min(gaps) > 0.09  # a marker is 8 pixels wide, and 7 octaves 700
 
 
@@ -196,7 +197,7 @@ def longer(found: Page) -> Page:
 
 
 def test_of_the_lengths_of_trained_recall_the_shortest_stands_against_the_pairs(found: Page) -> None:
-    before, after = ([r for r in drawn(p, "information.pairs")] for p in (found, longer(found)))
+    before, after = (drawn(p, "information.pairs") for p in (found, longer(found)))
     assert after == before
     (figure,) = [f for f in information_figures(longer(found)) if f.name == "information.pairs"]
     assert "the shortest" in figure.note and "T = 8 for K = 4 and T = 32 for K = 16" in figure.note
@@ -217,7 +218,7 @@ def test_the_best_answer_without_keys_is_in_every_panel_and_in_the_legend(found:
     trained = {r["layer"] for r in figure.rows if "trained" in r["curve"] or "T = " in r["curve"]}
     blind = [r for r in figure.rows if r["curve"].startswith("best without keys")]
     assert {r["layer"] for r in blind} == trained == {spec.name for spec in EVERY}
-    assert {r["y"] for r in blind} == {pytest.approx(keyless(4)), pytest.approx(keyless(16))}
+    assert sorted({r["y"] for r in blind}) == pytest.approx([keyless(16), keyless(4)], abs=1e-5)
     assert all(r["computed"] for r in blind) and not any("chance" in r["curve"] for r in figure.rows)
     layers = figure.main["spec"]["layer"]
     domain = layers[0]["encoding"]["color"]["scale"]["domain"]
@@ -367,7 +368,7 @@ def with_evidence(found: Page, claim: str, change: Callable[[int, Judgement], Ju
 
 
 def arms(place: int, before: Judgement) -> Judgement:
-    """What lies beyond a window: open for the first layer, learned with the state carried, and not where it is reset."""
+    """Beyond a window: open for the first layer, learned where the state is carried, not where it is reset."""
     carried, reset = (
         {"arm": f"L = 12, k = 8, state {way}, R^2", "says": says, "effect": {"value": r2, "low": r2 - 0.1, "high": r2}}
         for way, r2, says in (("carried", 0.5 + place / 100, "contradicted"), ("reset", place / 100, "supported"))

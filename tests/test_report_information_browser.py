@@ -209,9 +209,9 @@ def test_less_than_nothing_is_written_as_none_found(browser: Any, file: Path, tm
     start = text.index('<script type="application/json" id="information-data">') + 54
     end = text.index("</script>", start)
     given = json.loads(text[start:end])
-    for layer in given["layers"]:
-        if layer["name"] in ("elman", "gru"):
-            for curve in (*layer["bits"].values(), *layer["cells"]):
+    for one in given["layers"]:
+        if one["name"] in ("elman", "gru"):
+            for curve in (*one["bits"].values(), *one["cells"]):
                 curve["y"] = [-0.012 for _ in curve["y"]]
     changed = tmp_path / "less.html"
     changed.write_text(text[:start] + json.dumps(given) + text[end:], encoding="utf-8")

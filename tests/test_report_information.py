@@ -9,7 +9,6 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,40 +16,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from information_pages import (
-    CLAIMS,
     EVERY,
     FAILED_CHECK,
     INSTRUMENT,
     YES,
     cell,
     information_page,
-    keyless,
     numbers,
     row_of,
-    trained_accuracy,
 )
 from report_pages import GRU, page
 from scipy import stats
+from test_report_fixes import with_evidence
 from test_report_html import Parsed
 
 from seqscale.layers.catalogue import LAYERS
 from seqscale.profiles import read
 from seqscale.reporting.calibration import checks
 from seqscale.reporting.charts import figures
-from seqscale.reporting.choices import choices
 from seqscale.reporting.export import export
-from seqscale.reporting.fixes import COLUMNS, FIXES, fixes
 from seqscale.reporting.hourglass import SENTENCE, fits, hourglass
 from seqscale.reporting.html import report
 from seqscale.reporting.information import section
 from seqscale.reporting.information_figures import information_figures
-from seqscale.reporting.model import Page, entries, judged, layer_names, scope_facts
+from seqscale.reporting.model import Page, judged, layer_names, scope_facts
 from seqscale.reporting.phrase import answer
 from seqscale.reporting.remembered import kept, mean_point, usual_size
 from seqscale.rows import Outcome, OutcomeKind, Row, Table
 from seqscale.theory.bounds import bits_that_fit, log_det_bits
-from seqscale.verdicts.base import Curve, CurvePoint, Judgement, Reason, Verdict
-from seqscale.verdicts.catalogue import CLAIMS as REGISTERED
 
 # figure -> the probe without whose cells it is absent
 FIGURES = {
@@ -181,63 +174,6 @@ def test_the_smallest_size_stands_for_its_layer_on_the_truncation_map(found: Pag
     assert len(after) == len(before) + 1
 
 
-def test_recall_against_pairs_has_what_was_given_and_what_was_trained(found: Page) -> None:
-    rows = drawn(found, "information.pairs")
-    trained = {(r["layer"], r["x"]): r["y"] for r in rows if r["curve"] == "trained"}
-    assert set(trained) == {(spec.name, k) for spec in EVERY for k in (4, 16)}
-    assert trained["gru", 4] == pytest.approx(min(trained_accuracy("gru", 4), 0.97), abs=0.05)
-    attention = {r["curve"] for r in rows if r["layer"] == "attention"}
-    assert attention == {"keys given, logit=4.0", "keys given, logit=8.0", "trained", "best without keys"}
-
-
-def longer(found: Page) -> Page:
-    """The page with recall of 4 pairs in 16 tokens too, which is worse than in 8."""
-    cells = [cell("recall", spec, 16, width=16, form="trained", pairs=4) for spec in EVERY]
-    return dataclasses.replace(found, table=Table([*map(row_of, cells), *found.table]))
-
-
-def test_of_the_lengths_of_trained_recall_the_shortest_stands_against_the_pairs(found: Page) -> None:
-    before, after = (drawn(p, "information.pairs") for p in (found, longer(found)))
-    assert after == before
-    (figure,) = [f for f in information_figures(longer(found)) if f.name == "information.pairs"]
-    assert "the shortest" in figure.note and "T = 8 for K = 4 and T = 32 for K = 16" in figure.note
-    (recalled,) = [c for c in choices(longer(found)) if c.what.startswith("trained recall")]
-    assert recalled == next(c for c in choices(found) if c.what.startswith("trained recall"))
-
-
-def test_each_length_of_trained_recall_has_a_line_by_rate(found: Page) -> None:
-    rows = [r for r in drawn(longer(found), "information.rates") if not r["computed"]]
-    assert {r["curve"] for r in rows} == {"K = 4, T = 8", "K = 4, T = 16", "K = 16, T = 32"}
-    places = [(r["layer"], r["curve"], r["x"]) for r in rows]
-    assert len(set(places)) == len(places)
-
-
-@pytest.mark.parametrize("name", ["information.pairs", "information.rates"])
-def test_the_best_answer_without_keys_is_in_every_panel_and_in_the_legend(found: Page, name: str) -> None:
-    (figure,) = [f for f in information_figures(longer(found)) if f.name == name]
-    trained = {r["layer"] for r in figure.rows if "trained" in r["curve"] or "T = " in r["curve"]}
-    blind = [r for r in figure.rows if r["curve"].startswith("best without keys")]
-    assert {r["layer"] for r in blind} == trained == {spec.name for spec in EVERY}
-    assert sorted({r["y"] for r in blind}) == pytest.approx([keyless(16), keyless(4)], abs=1e-5)
-    assert all(r["computed"] for r in blind) and not any("chance" in r["curve"] for r in figure.rows)
-    layers = figure.main["spec"]["layer"]
-    domain = layers[0]["encoding"]["color"]["scale"]["domain"]
-    assert {r["curve"] for r in blind} <= set(domain)
-    assert layers[0]["encoding"]["color"]["legend"] is not None
-    dashes = dict(zip(domain, layers[1]["encoding"]["strokeDash"]["scale"]["range"], strict=True))
-    assert all((dashes[r["curve"]] == [1, 0]) != r["computed"] for r in figure.rows)
-    # a line of one point is not drawn: it has a tick instead
-    (tick,) = [one for one in layers if one["mark"]["type"] == "tick"]
-    assert {"filter": "datum.alone"} in tick["transform"]
-
-
-def test_a_single_computed_point_is_marked_as_alone(found: Page) -> None:
-    rows = [r for r in found.table if r.cell.probe != "recall" or dict(r.cell.conditions)["pairs"] != 16]
-    made = dataclasses.replace(found, table=Table(rows))
-    assert all(r["alone"] for r in drawn(made, "information.pairs") if r["curve"] == "best without keys")
-    assert not any(r["alone"] for r in drawn(found, "information.pairs") if r["curve"] == "best without keys")
-
-
 def test_the_truncation_map_has_the_law_beside_what_was_reset(found: Page) -> None:
     rows = drawn(found, "information.truncation")
     law = {(r["curve"], r["x"]): r["y"] for r in rows if r["layer"] == "law, at most"}
@@ -345,93 +281,6 @@ def test_a_study_of_instruments_alone_answers_for_them() -> None:
     assert 'id="instruments"' in report(made)
 
 
-def test_the_fixes_say_what_their_claims_found(found: Page) -> None:
-    seen = fixes(found)
-    assert list(seen) == list(FIXES)
-    for fix, columns in seen.items():
-        assert tuple(columns) == COLUMNS
-        for column, findings in columns.items():
-            assert [f.claim for f in findings] == [
-                c for c, said in FIXES[fix][column].items() if c in CLAIMS and "reset" not in said.words
-            ]
-            for finding in findings:
-                assert {e.judgement.claim for e in finding.entries} == {finding.claim}
-                assert sum(finding.counts.values()) == len(finding.entries)
-    assert fixes(page()) == {}
-
-
-def with_evidence(found: Page, claim: str, change: Callable[[int, Judgement], Judgement]) -> Page:
-    """The page whose judgements of one claim are changed, by their place and what they were."""
-    places = [i for i, j in enumerate(found.judgements) if j.claim == claim]
-    changed = {i: change(place, found.judgements[i]) for place, i in enumerate(places)}
-    return dataclasses.replace(found, judgements=tuple(changed.get(i, j) for i, j in enumerate(found.judgements)))
-
-
-def arms(place: int, before: Judgement) -> Judgement:
-    """Beyond a window: open for the first layer, learned where the state is carried, not where it is reset."""
-    carried, reset = (
-        {"arm": f"L = 12, k = 8, state {way}, R^2", "says": says, "effect": {"value": r2, "low": r2 - 0.1, "high": r2}}
-        for way, r2, says in (("carried", 0.5 + place / 100, "contradicted"), ("reset", place / 100, "supported"))
-    )
-    verdict, reason = (Verdict.undecided, Reason.replicates) if place == 0 else (Verdict.contradicted, None)
-    return dataclasses.replace(before, verdict=verdict, reason=reason, evidence={"arms": [carried, reset]})
-
-
-def test_what_truncation_costs_is_what_was_found_with_the_state_reset(found: Page) -> None:
-    made = with_evidence(found, "truncation.caps-learning", arms)
-    columns = fixes(made)["Truncated BPTT"]
-    (costs,), (cannot,) = columns["costs"], columns["cannot"]
-    asked = len(cannot.entries)
-    assert costs.counts[Verdict.supported] == asked and costs.counts[Verdict.contradicted] == 0
-    assert cannot.counts == {Verdict.supported: 0, Verdict.contradicted: asked - 1, Verdict.undecided: 1}
-    middle = asked // 2
-    assert costs.example.endswith(f"R^2 {middle / 100:.3g} [{middle / 100 - 0.1:.3g}, {middle / 100:.3g}]")
-    carried = 0.5 + ((asked - 1) // 2 + 1) / 100
-    assert cannot.example.endswith(f"R^2 {carried:.3g} [{carried - 0.1:.3g}, {carried:.3g}]")
-    page = report(made)
-    assert f"{asked - 1} contradicted" in page and costs.example in page and cannot.example in page
-
-
-def test_the_example_of_a_fix_is_of_a_layer_that_is_decided(found: Page) -> None:
-    def open_but_last(place: int, before: Judgement) -> Judgement:
-        last = before.layer == "cyclic"
-        return dataclasses.replace(
-            before, verdict=YES if last else Verdict.undecided, reason=None if last else Reason.noise
-        )
-
-    made = with_evidence(found, "width.capacity-grows", open_but_last)
-    (room,) = fixes(made)["A wider state"]["buys"]
-    assert room.example.startswith("cyclic/") and room.counts[YES] == 1
-    nothing = with_evidence(
-        made, "width.capacity-grows",
-        lambda _, j: dataclasses.replace(j, verdict=Verdict.undecided, reason=Reason.noise),
-    )  # fmt: skip
-    (room,) = fixes(nothing)["A wider state"]["buys"]
-    assert room.example == ""
-
-
-def test_a_wider_state_does_nothing_across_time() -> None:
-    wide = next(iter(FIXES["A wider state"]["cannot"].values()))
-    assert "within a step" in wide.words
-    made = information_page(claims=("width.capacity-grows",))
-
-    def chains(place: int, before: Judgement) -> Judgement:
-        spans = ((98.0, 106.0), (98.0, 50.0))[place > 0]
-        curves = tuple(
-            Curve(
-                label="span", quantity="ideal_span", x_name="length", law=(), law_text="none", exact=True,
-                points=(CurvePoint(x=8, y=y, low=y, high=y),),
-            )
-            for y in spans
-        )  # fmt: skip
-        return dataclasses.replace(before, curves=curves)
-
-    asked = entries(with_evidence(made, "width.capacity-grows", chains))["width.capacity-grows"]
-    said = wide.beside(asked)
-    assert f"nothing for 1 of {len(asked)} layers" in said and "T = 8: 98 steps, and 106 in the wider state" in said
-    assert wide.beside(entries(made)["width.capacity-grows"]) == ""
-
-
 def test_opening_and_facts_say_the_same_lengths(found: Page) -> None:
     short = with_evidence(
         found, "retrieval.recurrence-cannot",
@@ -445,10 +294,6 @@ def test_nothing_found_is_said_to_be_held(text: str) -> None:
     for id in ("information", "fixes"):
         section = text.split(f'<section id="{id}">')[1].split("</section>")[0]
         assert not re.search(r"\bheld\b|still hold|bits are held|rule can hold|holds? all", section)
-
-
-def test_every_claim_of_a_fix_is_registered() -> None:
-    assert {c for columns in FIXES.values() for claims in columns.values() for c in claims} <= set(REGISTERED)
 
 
 def test_the_answer_speaks_of_forgetting_and_of_retrieval(found: Page) -> None:

@@ -39,6 +39,9 @@ INK = {
     "series-3": "#1d8f7a",
     "series-4": "#8a6d00",
     "series-5": "#4b5563",
+    "series-6": "#7a2e1d",
+    "series-7": "#d6336c",
+    "series-8": "#0b7a8a",
 }  # of exported files; the page's own are in style.css
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
 FILLED = (

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from seqscale.reporting.compare import ratio, timed
 from seqscale.reporting.model import Page, layer_names
 from seqscale.reporting.phrase import listed
-from seqscale.reporting.remembered import kept, usual_size
+from seqscale.reporting.remembered import kept, shortest_by_pairs, usual_size
 from seqscale.rows import Row
 from seqscale.units import format_value
 from seqscale.verdicts.base import CurvePoint
@@ -106,10 +106,10 @@ def _holds(row: Row, mode: str, quantity: str) -> bool:
 
 def _recall(page: Page) -> Choice | None:
     points: dict[str, dict[int, CurvePoint]] = {}
-    for one in usual_size(kept(page, "recall", form="trained")):
-        point = one.point("accuracy", 0.0)
-        if point is not None and one.family is not None:
-            points.setdefault(one.layer, {})[int(one.conditions["pairs"])] = point
+    asked = [one for one in usual_size(kept(page, "recall", form="trained")) if one.family is not None]
+    for layer, cells in shortest_by_pairs(asked).items():
+        seen = {pairs: one.point("accuracy", 0.0) for pairs, one in cells.items()}
+        points[layer] = {pairs: point for pairs, point in seen.items() if point is not None}
 
     def tells(pairs: int, best: str, other: str) -> str:
         first, second = points[best][pairs], points[other][pairs]

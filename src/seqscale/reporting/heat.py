@@ -49,7 +49,7 @@ def truncation(page: Page) -> Figure | None:
         title="what truncated gradients learn of an input L tokens ago",
         note="R^2 of the target, the input L tokens ago, when gradients go back k tokens: 1 is learned, 0 is not. "
         "Where the state is reset at each window the law max(0, 1 - L/k) is the most there is; where it is carried, "
-        "a state that holds the input anyway needs no gradient to be read.",
+        "a state that tells of the input anyway needs no gradient to be read.",
         rows=tuple(rows),
         main=_spec(order, sorted(arms, key=lambda arm: arms[arm])),
         residuals=None,

@@ -1,7 +1,8 @@
 """The hourglass: bits that are read, bits that fit through a state, bits that were found; and the kata's own measure.
 
 What fits is a bound for any size of state and any length; what was found is measured, and only where it was measured:
-the page names the cell it comes from, and interpolates between measured lengths of one curve only.
+the page names the cell it comes from, at its own length where there is one, and interpolates between measured lengths
+of one curve only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from seqscale.reporting.charts import LIGHT
 from seqscale.reporting.model import Page
-from seqscale.reporting.remembered import Kept, kept, longest, usual_size
+from seqscale.reporting.remembered import Kept, kept, usual_size
 from seqscale.theory.bounds import bits_that_fit
 
 View = dict[str, Any]
@@ -70,7 +71,7 @@ def hourglass(page: Page, layers: Sequence[str]) -> View | None:
                 "name": name,
                 "place": layers.index(name) % len(LIGHT),
                 "grows": _grows(cells[0]),
-                "cells": [_sand(one) for one in longest(cells)],
+                "cells": [_sand(one) for one in cells],
                 "bits": {one.cell.length: _curve(one, "bits") for one in usual_size(cells)},
             }
             for name in dict.fromkeys(one.layer for one in found)

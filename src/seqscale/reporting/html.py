@@ -50,7 +50,7 @@ from seqscale.verdicts.common import SMALLEST_FLOOR
 OVERVIEW = {
     "time.linear-forward": "Forward time",
     "memory.bptt-linear": "What training keeps in memory",
-    "information.first-token-fades": "What is left of the first token",
+    "information.first-token-fades": "What the state tells of the first token",
     "memory.decode-state": "State carried while decoding",
 }
 SMALL = 3
@@ -160,17 +160,15 @@ def _takeaways(page: Page) -> list[View]:
 
 
 def _fixes(page: Page) -> View:
-    """Return fix -> column -> findings, each with its counts and the first number that there is."""
+    """Return fix -> column -> findings, each with its counts, a layer's number, and what else was found."""
     return {
         fix: {
             column: [
                 {
                     "claim": f.claim,
-                    "words": f.words,
-                    "counts": {v.name: n for v, n in verdict_counts(e.judgement for e in f.entries).items()},
-                    "number": next(
-                        (f"{e.subject}: {e.judgement.headline}" for e in f.entries if e.judgement.headline), ""
-                    ),
+                    "words": f.said.words,
+                    "counts": {v.name: n for v, n in f.counts.items()},
+                    "numbers": [text for text in (f.example, f.said.beside(f.entries)) if text],
                 }
                 for f in found
             ]

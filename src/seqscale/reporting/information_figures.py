@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from seqscale.reporting.axes import Spec, linear_axis, x_axis
@@ -14,9 +15,13 @@ from seqscale.reporting.hourglass import BITS_EACH
 from seqscale.reporting.model import Page, conditions_text, layer_names, varying
 from seqscale.reporting.panels import Line, panels
 from seqscale.reporting.phrase import listed
-from seqscale.reporting.remembered import Kept, kept, longest, usual_size
+from seqscale.reporting.remembered import Kept, kept, longest, shortest_by_pairs, usual_size
 from seqscale.units import format_value
 
+WITHOUT_KEYS = "best without keys"
+BLIND = f"{WITHOUT_KEYS}: the share that is right for who knows which values came, and not with which key."
+SIDE = 0.1  # octaves between markers of one number of the state,
+ASIDE = 0.8  # and from the first of them to the last, at most
 CAPACITY = ("state_numbers", "token_bits", "bound_bits", "source_bits")
 # Conditions that say how much was measured, not of what.
 EFFORT = ("batch", "rates", "replicates", "sequences", "steps")
@@ -47,7 +52,7 @@ def bits_by_distance(page: Page) -> Figure | None:
         "information.bits",
         "bits about a token against how long ago it was read",
         "How much of one token a decoder finds in the last state, by how many tokens were read after it: log2 V bits "
-        "is all of it. A line that falls to zero has forgotten what lies further back; a flat one holds all alike.",
+        "is all of it. A line at zero: nothing is found of what lies so far back; a flat one tells of all alike.",
         lines,
         "distance",
         "token_bits",
@@ -60,7 +65,8 @@ def capacity(page: Page) -> Figure | None:
     found = longest(one for one in kept(page, "token-bits") if set(CAPACITY) <= one.row.observations.keys())
     if not found:
         return None
-    rows = [_capacity_row(one) for one in found]
+    layers = coloured(page, found)
+    rows = _side_by_side([_capacity_row(one) for one in found], layers)
     (length, _), *others = Counter(one.cell.length for one in found).most_common()
     source = next(row["source"] for row, one in zip(rows, found, strict=True) if one.cell.length == length)
     return Figure(
@@ -68,10 +74,11 @@ def capacity(page: Page) -> Figure | None:
         claim="information",
         title="bits found against numbers in the state",
         note=f"What a decoder finds in the last state after {length} tokens, which carry {source:,.0f} bits (dashed); "
-        f"the tick above is the most that a state of this spread lets through the noise. {_float_bound(rows)}"
+        f"the tick above is the most that a state of this spread lets through the noise. {_float_bound(rows)} "
+        "States of as many numbers stand side by side."
         + (f" Points after {listed(str(n) for n, _ in others)} tokens say so." if others else ""),
         rows=tuple(rows),
-        main=_capacity_spec(coloured(page, found), rows, source),
+        main=_capacity_spec(layers, rows, source),
         residuals=None,
         reading="Point: mean over replicates with its 95 % interval; tick: its upper bound; dashed: all that was read.",
     )
@@ -99,6 +106,16 @@ def _capacity_row(one: Kept) -> dict[str, Any]:
     }
 
 
+def _side_by_side(rows: Sequence[dict[str, Any]], layers: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows with the place `at` which each is drawn: those of one number stand beside each other."""
+    placed = []
+    for row in rows:
+        kin = sorted({other["layer"] for other in rows if other["x"] == row["x"]}, key=layers.index)
+        step = min(SIDE, ASIDE / max(len(kin) - 1, 1))
+        placed.append({**row, "at": row["x"] * 2 ** (step * (kin.index(row["layer"]) - (len(kin) - 1) / 2))})
+    return placed
+
+
 def _float_bound(rows: Sequence[Mapping[str, Any]]) -> str:
     """Say what the numbers' own precision bounds: nothing where they could hold more than there was."""
     bound = sum(row["precision"] < row["source"] for row in rows)
@@ -116,10 +133,13 @@ def _capacity_spec(layers: Sequence[str], rows: Sequence[Mapping[str, Any]], sou
         ("layer", "layer"), ("curve", "size"), ("x", "numbers"), ("value", "found"), ("interval", "95 % interval"),
         ("fits", "fits at most"), ("n", "replicates"),
     )  # fmt: skip
+    x = x_axis("numbers", [row["x"] for row in rows])
+    drawn = [row["at"] for row in rows]
+    x |= {"field": "at", "scale": {**x["scale"], "domain": [min(drawn) / 1.15, max(drawn) * 1.15]}}
     return {
         "data": {"name": "rows"},
         "height": 320,
-        "encoding": {"x": x_axis("numbers", [row["x"] for row in rows])},
+        "encoding": {"x": x},
         "layer": [
             {
                 "data": {"values": [{"y": source}]},
@@ -173,24 +193,29 @@ def recall_by_pairs(page: Page) -> Figure | None:
         lines += _line(one, "accuracy", ", ".join(filter(None, ("keys given", label))))
         lines += _line(one, "closed form", ", ".join(filter(None, ("closed form", label))))
     trained = usual_size(kept(page, "recall", form="trained"))
-    for layer in dict.fromkeys(one.layer for one in trained):
-        cells = {one.conditions["pairs"]: one for one in trained if one.layer == layer}
-        for name, label, computed in (("accuracy", "trained", False), ("chance", "chance, trained", True)):
-            points = [
-                (one, one.point(name, float(pairs)))
-                for pairs, one in sorted(cells.items(), key=lambda kv: float(kv[0]))
-            ]
-            known = [point for _, point in points if point is not None]
-            n = min((len(one.row.observations[name].samples) for one, point in points if point is not None), default=0)
+    shortest = shortest_by_pairs(trained)
+    for layer, cells in shortest.items():
+        answered = [one for one in cells.values() if "accuracy" in one.row.observations]
+        n = min((len(one.row.observations["accuracy"].samples) for one in answered), default=0)
+        points = [point for pairs, one in cells.items() if (point := one.point("accuracy", float(pairs))) is not None]
+        blind = [point for one in answered for point in one.points("keyless")]
+        for label, known, computed in (("trained", points, False), (WITHOUT_KEYS, blind, True)):
             if known:
                 lines.append(
                     Line(layer=layer, label=label, quantity="accuracy", points=known, replicates=n, computed=computed)
                 )
+    at = dict.fromkeys(f"T = {one.cell.length} for K = {k}" for cells in shortest.values() for k, one in cells.items())
     return panels(
         "information.pairs",
         "recall against the number of pairs to be kept",
         "A layer reads K pairs of key and value, then is asked for values by their keys: the share of right answers. "
-        "Keys given: what its own rule can hold. Trained: what was also learned with the study's few steps.",
+        "Keys given: what its own rule gives back."
+        + (
+            " Trained: what was also learned with the study's few steps, of lengths measured the shortest, which "
+            f"retrieval.recurrence-cannot judges: {listed(at)}; {BLIND}"
+            if at
+            else ""
+        ),
         lines,
         "pairs",
         "accuracy",
@@ -199,16 +224,23 @@ def recall_by_pairs(page: Page) -> Figure | None:
 
 
 def recall_by_rate(page: Page) -> Figure | None:
-    """Return accuracy of trained recall against the learning rate, a line for each number of pairs."""
-    found, lines = usual_size(kept(page, "recall", form="trained")), []
-    for one in found:
-        lines += _line(one, "accuracy by rate", f"K = {one.conditions['pairs']}")
+    """Return accuracy of trained recall against the learning rate, a line for each number of pairs and length."""
+    found, lines, blind = usual_size(kept(page, "recall", form="trained")), [], {}
+    for one, more in zip(found, told_apart(found, "keys", "symbols"), strict=True):
+        pairs = f"K = {one.conditions['pairs']}"
+        measured = _line(one, "accuracy by rate", ", ".join(filter(None, (pairs, f"T = {one.cell.length}", more))))
+        lines += measured
+        label = ", ".join(filter(None, (WITHOUT_KEYS, pairs, more)))
+        for line, point in zip(measured, one.points("keyless"), strict=False):
+            flat = [replace(point, x=x.x) for x in line.points]
+            blind[one.layer, label] = replace(line, label=label, points=flat, computed=True)
     return panels(
         "information.rates",
         "trained recall against the learning rate",
-        "The same training at each learning rate, scored on fresh sequences. Where one rate is far better than its "
-        "neighbours, a layer that failed may only have been trained at the wrong one.",
-        lines,
+        "The same training at each learning rate, scored on fresh sequences: a line for each number of pairs K and "
+        "length T; the longer, the more blanks between pairs and queries. Where one rate is far better than its "
+        f"neighbours, a layer that failed may only have been trained at the wrong one; {BLIND}",
+        [*lines, *blind.values()],
         "learning rate",
         "accuracy",
         coloured(page, found),

@@ -231,8 +231,7 @@ def duration(seconds: float) -> str:
 def scope_facts(page: Page) -> tuple[str, ...]:
     """Return where the page's verdicts hold, in words; each fact once over all questions.
 
-    A claim that registers its own lengths says so in the scope of its judgement. Checks of an instrument have widths
-    and lengths of their own.
+    Checks of an instrument have widths and lengths of their own.
     """
     names = layer_names(page)
     asked = [pair for pair in zip(page.questions, page.judgements, strict=True) if pair[0].layer.name in names]
@@ -244,14 +243,20 @@ def scope_facts(page: Page) -> tuple[str, ...]:
         return ", ".join(str(value) for value in dict.fromkeys(values))
 
     threads = each(*sorted({s.threads for s in scopes}))
-    lengths = lengths_text(n for q, j in asked for n in j.scope.get("lengths", q.scope.lengths))
     return (
         f"{threads} {each(*(s.device.upper() for s in scopes))} thread{'' if threads == '1' else 's'}",
         each(*(s.dtype for s in scopes)),
         *([f"width {each(*sorted({q.scope.width for q, _ in asked}))}"] if asked else []),
         f"batch {each(*(s.batch for s in scopes))}",
-        *([f"T {lengths}"] if asked else []),
+        *([f"T {lengths_judged(page)}"] if asked else []),
     )
+
+
+def lengths_judged(page: Page) -> str:
+    """Write the lengths of the verdicts on layers; a claim with lengths of its own says so in its judgement's scope."""
+    names = layer_names(page)
+    asked = (pair for pair in zip(page.questions, page.judgements, strict=True) if pair[0].layer.name in names)
+    return lengths_text(n for q, j in asked for n in j.scope.get("lengths", q.scope.lengths))
 
 
 def rows_of(page: Page, asked: Iterable[Entry]) -> tuple[tuple[Entry, Row], ...]:

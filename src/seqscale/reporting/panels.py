@@ -17,8 +17,10 @@ from seqscale.verdicts.base import CurvePoint
 
 MOST = 320  # pixels of a panel at most
 MARKED = 32  # points of a line that are drawn as points, at most; the line goes through all
-SERIES = 6  # colours of lines that are no layers, var(--series-0) ...
-READING = "One panel a layer. Line: mean over replicates; band: its 95 % interval. Dotted: computed, not measured."
+SERIES = 9  # colours of lines that are no layers, var(--series-0) ...
+READING = (
+    "One panel a layer. Line: mean over replicates; band: its 95 % interval. Dotted, or a tick: computed, not measured."
+)
 TOOLTIP = (
     ("layer", "layer"), ("curve", "curve"), ("x", "at"), ("value", "value"), ("interval", "95 % interval"),
     ("n", "replicates"),
@@ -71,6 +73,7 @@ def rows_of_lines(lines: Sequence[Line]) -> tuple[dict[str, Any], ...]:
                 "n": line.replicates,
                 "computed": line.computed,
                 "marked": place % marked == 0,
+                "alone": len(line.points) == 1,
             }
             if line.fano:
                 row["fano"] = line.fano.get(point.x, "")
@@ -111,6 +114,9 @@ def panels(
         "field": "curve", "type": "nominal", "scale": {"domain": labels, "range": colours},
         "legend": legend if len(labels) > 1 else None,
     }  # fmt: skip
+    dotted = {row["curve"] for row in rows if row["computed"]}
+    dashes = [[2, 3] if label in dotted else [1, 0] for label in labels]
+    dash = {**colour, "scale": {"domain": labels, "range": dashes}}
     tooltip = tips(*TOOLTIP, *([("fano", "by Fano")] if any(line.fano for line in lines) else []))
     measured, computed = [{"filter": "!datum.computed"}], [{"filter": "datum.computed"}]
     layer: list[Spec] = [
@@ -119,16 +125,27 @@ def panels(
             "mark": {"type": "area", "opacity": 0.2},
             "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
         },
-        {"transform": measured, "mark": {"type": "line", "strokeWidth": 1.6}, "encoding": {"y": y, "color": colour}},
         {
-            "transform": computed,
-            "mark": {"type": "line", "strokeWidth": 1.6, "strokeDash": [2, 3]},
-            "encoding": {"y": y, "color": colour},
+            "transform": measured,
+            "mark": {"type": "line", "strokeWidth": 1.6},
+            "encoding": {"y": y, "color": colour, "strokeDash": dash},
+        },
+        # of one computed point there is no line to draw
+        {
+            "transform": [*computed, {"filter": "datum.alone"}],
+            "mark": {"type": "tick", "orient": "horizontal", "size": 26, "thickness": 2, "opacity": 1},
+            "encoding": {"y": y, "color": colour, "tooltip": tooltip},
         },
         {
             "transform": [*measured, {"filter": "datum.marked"}],
             "mark": {"type": "point", "filled": True, "size": 14, "opacity": 1},
             "encoding": {"y": y, "color": colour, "tooltip": tooltip},
+        },
+        # above the measured lines, which may reach just that
+        {
+            "transform": computed,
+            "mark": {"type": "line", "strokeWidth": 1.8},
+            "encoding": {"y": y, "color": colour, "strokeDash": dash},
         },
     ]
     shown = {row["layer"] for row in rows}

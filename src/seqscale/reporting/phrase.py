@@ -12,7 +12,7 @@ from seqscale.reporting.model import (
     entries,
     judged,
     layer_names,
-    lengths_text,
+    lengths_judged,
     reason_counts,
 )
 from seqscale.verdicts.base import Verdict
@@ -112,8 +112,7 @@ def answer(page: Page) -> str:
     clauses = [_clause(*CLAUSES[claim], defaults(asked[claim]), len(layers)) for claim in CLAUSES if claim in asked]
     if not clauses:
         return verdict_sentence(page)
-    where = lengths_text(n for q in page.questions for n in q.scope.lengths)
-    return f"On this machine, for T {where} and each layer's default algorithm: {'; '.join(clauses)}."
+    return f"On this machine, for T {lengths_judged(page)} and each layer's default algorithm: {'; '.join(clauses)}."
 
 
 def _clause(words: str, denial: str, found: Sequence[Entry], layers: int) -> str:

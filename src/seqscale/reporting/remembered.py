@@ -147,3 +147,14 @@ def longest(found: Iterable[Kept]) -> tuple[Kept, ...]:
         if key not in cells or cells[key].cell.length < one.cell.length:
             cells[key] = one
     return tuple(cells.values())
+
+
+def shortest_by_pairs(found: Iterable[Kept]) -> dict[str, dict[int, Kept]]:
+    """Return layer -> number of pairs -> the cell of recall that reads fewest tokens, pairs rising.
+
+    It is the one that claims on few pairs judge; in longer ones more blanks part the pairs from their queries.
+    """
+    cells: dict[str, dict[int, Kept]] = {}
+    for one in sorted(found, key=lambda one: (int(one.conditions["pairs"]), one.cell.length)):
+        cells.setdefault(one.layer, {}).setdefault(int(one.conditions["pairs"]), one)
+    return cells

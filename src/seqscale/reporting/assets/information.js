@@ -6,6 +6,7 @@ const $ = (id) => document.getElementById(id);
 const fixed = (value) => value.toFixed(2).replace("-0.00", "0.00");
 const short = (value) => (Math.abs(value) < 10 ? fixed(value) : String(Number(value.toPrecision(4))));
 const bits = (value) => `${short(value)} bit`;
+const found = (value) => (value > 0 ? bits(value) : "none found"); // less than nothing cannot be found
 const share = (value, of) => Math.min(Math.max(value / of, 0), 1);
 
 // ---- the sentence ----
@@ -32,8 +33,8 @@ function drawWords() {
     const input = element("input", { type: "radio", name: "sentence-word", value: place, id: `word-${place}` });
     input.checked = String(place) === chosen;
     const label = element("label", { for: `word-${place}` }, word);
-    const held = curve ? share(curve.y[length - 1 - place], most) : 0;
-    label.style.setProperty("--held", held);
+    const told = curve ? share(curve.y[length - 1 - place], most) : 0;
+    label.style.setProperty("--told", told);
     label.style.setProperty("--colour", `var(--layer-${shade.place})`);
     made.push(input, label);
   }
@@ -48,13 +49,13 @@ function drawBars() {
   const after = length - 1 - Number(picked.value);
   const word = picked.nextElementSibling.textContent;
   const known = data.layers.filter((layer) => layer.bits[length]);
-  const found = known.map((layer) => ({ layer, y: layer.bits[length].y[after] }));
-  const best = found.reduce((a, b) => (b.y > a.y ? b : a));
-  const least = found.reduce((a, b) => (b.y < a.y ? b : a));
+  const seen = known.map((layer) => ({ name: layer.name, y: layer.bits[length].y[after] }));
+  const some = seen.filter((one) => one.y > 0).sort((a, b) => b.y - a.y);
+  const none = seen.filter((one) => one.y <= 0).map((one) => one.name);
+  const least = none.length ? `none in ${none.join(", ")}` : `least in ${some.at(-1).name} (${bits(some.at(-1).y)})`;
+  const all = some.length ? `most is found in ${some[0].name} (${bits(some[0].y)} of ${bits(most)}), ${least}` : "none is found";
   const away = after === 0 ? "the last token read" : `with ${whole(after)} token${after === 1 ? "" : "s"} read after it`;
-  $("sentence-says").textContent =
-    `"${word}", ${away}: most of it is held by ${best.layer.name} (${bits(best.y)} of ${bits(most)}), ` +
-    `least by ${least.layer.name} (${bits(least.y)}).`;
+  $("sentence-says").textContent = `"${word}", ${away}: ${all}.`;
   $("sentence-bars").replaceChildren(
     ...data.layers.map((layer) => {
       const row = element("div", { class: "bar", "data-layer": layer.name });
@@ -71,7 +72,7 @@ function drawBars() {
       fill.style.background = `var(--layer-${layer.place})`;
       track.append(fill);
       const ends = `[${short(curve.low[after])}, ${short(curve.high[after])}]`;
-      row.append(track, element("span", {}, `${bits(curve.y[after])} ${ends}`));
+      row.append(track, element("span", {}, `${found(curve.y[after])} ${ends}`));
       return row;
     }),
   );
@@ -85,12 +86,14 @@ function fits(tokens, numbers) {
   return Math.min(tokens * most, data.each * numbers, throughNoise);
 }
 
-// What was found at the measured size nearest to so many numbers, at so many tokens or the nearest measured number.
-function found(layer, tokens, numbers) {
+// What was found at the measured size nearest to so many numbers: in the cell that reads just so many tokens where there
+// is one, else by the longest one's curve, at or between the nearest lengths that it has.
+function measured(layer, tokens, numbers) {
   const apart = (cell) => Math.abs(Math.log2(cell.numbers / numbers));
-  const cell = layer.grows
-    ? layer.cells.reduce((a, b) => (b.length > a.length ? b : a))
-    : layer.cells.reduce((a, b) => (apart(b) < apart(a) ? b : a));
+  const nearest = layer.cells.reduce((a, b) => (apart(b) < apart(a) ? b : a)).numbers;
+  const cells = layer.cells.filter((cell) => layer.grows || cell.numbers === nearest);
+  const longest = cells.reduce((a, b) => (b.length > a.length ? b : a));
+  const cell = cells.find(({ length }) => length === tokens) ?? longest;
   const { x, y, low, high } = cell;
   const next = x.findIndex((t) => t >= tokens);
   const size = layer.grows ? "" : `N = ${whole(cell.numbers)}, `;
@@ -143,7 +146,7 @@ function drawHourglass() {
 
   const source = tokens * most;
   const fit = fits(tokens, numbers);
-  const seen = found(layer, tokens, numbers);
+  const seen = measured(layer, tokens, numbers);
   const neck = 2 + 14 * share(fit, source);
   const fitLevel = level(share(fit, source), neck);
   const foundLevel = level(share(seen.value, source), neck);
@@ -161,12 +164,13 @@ function drawHourglass() {
     element("path", { d: slice(UPPER, 0, 1, neck), class: "glass" }),
     element("path", { d: slice(LOWER, 0, 1, neck), class: "glass" }),
   );
-  const held = seen.value > 0 ? Math.max(0, Math.floor(seen.value / most)) : 0;
+  const tokensWorth = Math.floor(Math.max(0, seen.value) / most);
+  const each = seen.exact ? `; found: ${seen.value > 0 ? `${bits(seen.value / tokens)} per token` : "none"}` : "";
   const says = [
     ["in", `${bits(source)}`, `${words} x ${bits(most)}`],
     ["fit at most", bits(fit), fit < source ? `${(100 * share(fit, source)).toPrecision(3)} % of what came in (dashed)` : "all of it"],
-    ["found", bits(seen.value), `${seen.says}; as much as ${whole(held)} whole token${held === 1 ? "" : "s"}`],
-    ["the kata", `${(numbers / tokens).toPrecision(3)} dims per token`, `N / T; found: ${bits(seen.value / tokens)} per token`],
+    ["found", seen.value > 0 ? bits(seen.value) : "none", `${seen.says}; as much as ${whole(tokensWorth)} whole token${tokensWorth === 1 ? "" : "s"}`],
+    ["the kata", `${(numbers / tokens).toPrecision(3)} dims per token`, `N / T${each}`],
   ];
   $("hourglass-says").replaceChildren(
     ...says.flatMap(([term, value, more]) => {

@@ -20,6 +20,7 @@ class Study:
         widths: widths of the stream; each gives questions of its own.
         state_width: width of the stream at which claims on widening are asked; they multiply it by 8 and 16.
         token_width: width of the stream at which claims on what a state remembers are asked.
+        unasked: algorithms that are asked for only when the user names layers.
         costed: the layers whose time, memory and counts are asked for when the user names none; empty: all.
         extent: how far the claims that register their own cells go (records.EXTENTS).
         loop_lengths, loop_lengths_attention: lengths at which a Python loop over `step` is measured; attention's loop
@@ -36,6 +37,7 @@ class Study:
     state_width: int
     token_width: int
     costed: tuple[str, ...]
+    unasked: tuple[str, ...]
     extent: str
     loop_lengths: tuple[int, ...]
     loop_lengths_attention: tuple[int, ...]
@@ -73,7 +75,7 @@ def questions(study: Study, request: Request) -> tuple[Question, ...]:
         for claim in request.claims
         if not study.claims or claim.id in study.claims
         for layer in _layers(study, request, claim)
-        for algorithm in _algorithms(request, layer, claim)
+        for algorithm in _algorithms(study, request, layer, claim)
         for width in _widths(study, request, claim)
     )
 
@@ -95,10 +97,11 @@ def _widths(study: Study, request: Request, claim: AbstractClaim) -> tuple[int, 
             return (request.width,) if request.width else study.widths
 
 
-def _algorithms(request: Request, layer: LayerSpec, claim: AbstractClaim) -> tuple[str, ...]:
+def _algorithms(study: Study, request: Request, layer: LayerSpec, claim: AbstractClaim) -> tuple[str, ...]:
     named = request.algorithms.get(layer.name)
     if claim.every_algorithm:
-        return named or layer.algorithms
+        left_out = () if request.named else study.unasked
+        return named or tuple(name for name in layer.algorithms if name not in left_out)
     return named[:1] if named else (layer.fastest or layer.algorithms[0],)
 
 

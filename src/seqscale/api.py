@@ -298,6 +298,8 @@ def row_text(row: Row) -> str:
     for name, seen in row.observations.items():
         spread = "" if seen.low == seen.high else f"  [{format_value(name, seen.low)}, {format_value(name, seen.high)}]"
         lines.append(f"  {name:<22} {format_value(name, seen.value)}{spread}")
+    words = dict.fromkeys(seen.interval for seen in row.observations.values() if seen.low != seen.high)
+    lines += [f"  [ ] is the {' or the '.join(words)}"] if words else []
     if not row.ok:
         lines.append(f"  {row.outcome.kind.name}: {row.outcome.reason}\n  {row.outcome.kind.cure}")
     return "\n".join(lines)

@@ -73,6 +73,9 @@ class Sample:
     reference_s: float | None = None  # the round's reference matrix product: says how fast the machine was
 
 
+CERTAIN = 6  # samples, from which on some order statistics cover the median with 95 %
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """A quantity with its median, a 95 % interval of the median, and the raw samples (main lane only)."""
@@ -87,6 +90,12 @@ class Observation:
     def unit(self) -> str:
         """The registered unit of the quantity."""
         return quantity(self.quantity).unit
+
+    @property
+    def interval(self) -> str:
+        """What low and high are, in words."""
+        n = len(self.samples)
+        return "95 % interval of the median" if n >= CERTAIN else f"smallest and largest of {n}"
 
     @classmethod
     def of(cls, name: str, samples: Iterable[Sample]) -> Self:
@@ -110,6 +119,7 @@ class Observation:
             "unit": self.unit,
             "low": self.low,
             "high": self.high,
+            "interval": self.interval,
             "samples": [s.value for s in self.samples],
         }
 

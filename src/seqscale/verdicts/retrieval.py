@@ -180,7 +180,7 @@ class EarlyDegrades(AbstractReplicated):
         if learned.low95 <= self.delta:
             said = f"the control failed: pairs are not surely retrieved in a short sequence, {text(learned)}"
             fault = Fault(reason=Reason.control, said=f"{said} above that without keys")
-        first, last = mean_of(early), mean_of(late)
+        first, last = (mean_of(shares).within(0, 1) for shares in (early, late))
         return Finding(
             decision=decision,
             statement=(

@@ -12,7 +12,7 @@ INFORMATION = tuple(probe for band in (ORDER[0], ORDER[2]) for probe in band)
 
 QUICK = Study(
     name="quick",
-    sentence="every claim on two CPU cores in 5 to 10 minutes: T 4..4096, widths 8 to 64, forks of one prepared process",
+    sentence="every claim on two CPU cores in 5 to 10 minutes: T 4..4096, widths 8..64, forks of one prepared process",
     lengths=(32, 64, 128, 256, 512, 1024, 2048, 4096),
     widths=(64,),
     state_width=32,

@@ -43,7 +43,7 @@ def seqscale(monkeypatch, capsys, tmp_path):
         (["run", "quik"], "unknown study 'quik': did you mean quick?"),
         (["run", "--layer", "gruu"], "unknown layer 'gruu': did you mean gru or lru?"),
         (["run", "--layer", "gru", "--layer", "gru"], "named twice"),
-        (["run", "--layer", "gru/fused"], "unknown algorithm of gru 'fused'"),
+        (["run", "--layer", "gru/packed"], "unknown algorithm of gru 'packed'"),
         (["run", "--layer", "none.py:A"], "cannot read 'none.py'"),
         (["run", "--layer", "nomodule:A"], "no module 'nomodule'"),
         (["run", "--layer", OWN / "layers.py:Men"], "did you mean Mean?"),

@@ -151,7 +151,9 @@ TREE = counts(ideal=lambda t: 4 * log2(t) + 6)
 )
 @pytest.mark.parametrize("asked", ["library", "reference"])
 def test_one_exact_parallel_form_contradicts_the_universal_sentence(first, second, verdict, reason, asked):
-    found = judge(ask("parallel.recurrence-cannot", "gru", asked), by_algorithm(library=first, reference=second))
+    found = judge(
+        ask("parallel.recurrence-cannot", "gru", asked), by_algorithm(library=first, reference=second, fused=second)
+    )
     assert (found.verdict, found.reason) == (verdict, reason), found.statement
     if verdict is CONTRADICTED:
         assert "is an exact parallel form" in found.statement

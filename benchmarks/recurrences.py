@@ -84,20 +84,13 @@ def nonlinear(name: str, shape: tuple[int, int, int, int], wanted: int, peak: fl
     def theirs() -> Tensor:
         return peer(x)[0]
 
-    def forward(run: Callable[[], Tensor]) -> Call:
-        def call() -> object:
-            with torch.no_grad():
-                return run()
-
-        return call
-
     def both(run: Callable[[], Tensor]) -> Call:
         return lambda: torch.autograd.grad(run(), leaves, gy)
 
     with torch.no_grad():
         off = float((ours() - theirs()).abs().max())
     assert off < 1e-4, off
-    once = rounds({"fused": forward(ours), "torch": forward(theirs)}, wanted)
+    once = rounds({"fused": torch.no_grad()(ours), "torch": torch.no_grad()(theirs)}, wanted)
     twice = rounds({"fused": both(ours), "torch": both(theirs)}, wanted)
     work = 2 * batch * length * gates * units * (inputs + units)
     own, own_both = (statistics.median(spent["fused"] for spent in found) for found in (once, twice))
@@ -122,18 +115,11 @@ def linear(wanted: int) -> str:
     b, h, a = torch.randn(batch, length, units), torch.zeros(batch, units), torch.rand(units)
     into = torch.empty_like(b)
 
-    def no_grad(run: Callable[[], object]) -> Call:
-        def call() -> object:
-            with torch.no_grad():
-                return run()
-
-        return call
-
     rate = -torch.log(a)
     calls = {
-        "fused": no_grad(lambda: fused.diagonal(a, b, h)),
+        "fused": torch.no_grad()(lambda: fused.diagonal(a, b, h)),
         "copy": lambda: into.copy_(b),
-        "scan": no_grad(lambda: diagonal_scan(b, h, rate)),
+        "scan": torch.no_grad()(lambda: diagonal_scan(b, h, rate)),
     }
     found = rounds(calls, wanted)
     own = statistics.median(spent["fused"] for spent in found)

@@ -153,10 +153,10 @@ def recall(cell: Cell, hidden: int) -> Row:
         by_rate = [right, 0.9 * right, 0.3 * right][: len(rates)]
         curves = [
             profile(cell, "accuracy by rate", "accuracy", "learning rate", rates, by_rate, 0.03),
-            computed("keyless", "accuracy", "pairs", [pairs], [keyless(pairs)]),
         ]
         return made(cell, curves, {
-            "accuracy": min(right, 0.97), "chance": 0.0625, "state_numbers": numbers(cell.layer, hidden, cell.length)
+            "accuracy": min(right, 0.97), "chance": 0.0625, "keyless_accuracy": keyless(pairs),
+            "state_numbers": numbers(cell.layer, hidden, cell.length),
         })  # fmt: skip
     powers = [2**k for k in range(pairs.bit_length()) if 2**k <= pairs]
     scale = float(given["logit"]) if cell.layer == "attention" else 6.0

@@ -130,7 +130,7 @@ def recall(cell, by_pairs=None, by_distance=None, **values):
     high, chance, numbers = flat(cell, 0.97, CHANCE, 16)
     readings = {
         "accuracy": high, "early_accuracy": high, "carried_accuracy": high, "reset_accuracy": chance, "chance": chance,
-        "learning_rate": flat(cell, 0.003), "state_numbers": numbers,
+        "keyless_accuracy": flat(cell, KEYLESS), "learning_rate": flat(cell, 0.003), "state_numbers": numbers,
     }  # fmt: skip
     pairs = [2**k for k in range(13)]
     rates = ("accuracy", "learning rate", dict.fromkeys((0.001, 0.003, 0.01), high))
@@ -138,13 +138,11 @@ def recall(cell, by_pairs=None, by_distance=None, **values):
         readings | values,
         {
             "accuracy by rate": rates,
-            "keyless": ("accuracy", "pairs", {dict(cell.conditions)["pairs"]: [KEYLESS]}),
             "accuracy": ("accuracy", "pairs", {k: (by_pairs or {}).get(k, flat(cell, 0.9)) for k in pairs}),
             "accuracy by distance": (
                 "accuracy", "distance", {k: (by_distance or {}).get(k, flat(cell, 0.9)) for k in range(64)}
             ),
         },
-        exact=("keyless",),
     )  # fmt: skip
 
 

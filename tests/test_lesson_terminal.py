@@ -22,5 +22,5 @@ def test_on_a_terminal_it_asks_until_the_answer_is_allowed_and_then_judges_it():
         assert run.status() == 0
         assert "Your prediction: 2 times. Measured: " in run.text and "Traceback" not in run.text
     assert "not measured" not in run.text and "nothing follows" not in run.text
-    for way in ("one fused call", "a Python loop"):
+    for way in ("one torch call", "a Python loop", "one compiled loop"):
         assert re.search(rf"elman, {way} .*\[.*\] us\n", run.text), run.text

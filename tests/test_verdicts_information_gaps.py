@@ -120,8 +120,6 @@ READ = {
     "information.state-is-bounded": ("found", "bound"),
     "information.recent-dominates": ("bits", "found"),
     "segments.funnel": ("found", "bound"),
-    "retrieval.early-degrades": ("keyless",),
-    "segments.no-retrieval": ("keyless",),
     "gradient.vanishes-recurrent": ("gradient",),
     "retrieval.attention-regardless-of-length": ("accuracy",),
     "retrieval.attention-regardless-of-distance": ("accuracy by distance",),
@@ -143,10 +141,10 @@ USED = {
     "information.recent-dominates": ("recent_share", "token_bits"),
     "information.state-is-bounded": ("state_numbers",),
     "width.capacity-grows": ("token_bits", "state_numbers"),
-    "retrieval.early-degrades": ("early_accuracy",),
-    "retrieval.recurrence-cannot": ("accuracy",),
+    "retrieval.early-degrades": ("early_accuracy", "keyless_accuracy"),
+    "retrieval.recurrence-cannot": ("accuracy", "keyless_accuracy"),
     "segments.funnel": ("swap_bits", "identity_error", "swap_error", "bound_bits"),
-    "segments.no-retrieval": ("carried_accuracy", "reset_accuracy"),
+    "segments.no-retrieval": ("carried_accuracy", "reset_accuracy", "keyless_accuracy"),
     "truncation.caps-learning": ("r2",),
 }
 

@@ -18,6 +18,31 @@ from seqscale.layers.gru import gru_step
 from seqscale.layers.lstm import lstm_step
 
 Arrays = dict[str, np.ndarray]
+TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
+
+
+def assert_close(found: Arrays, wanted: Arrays) -> None:
+    """Found arrays have the shapes and dtypes of those wanted, and differ by a little of the greatest."""
+    for name, value in found.items():
+        assert (value.shape, value.dtype) == (wanted[name].shape, wanted[name].dtype), name
+        if value.size:
+            off = float(np.abs(value - wanted[name]).max())
+            assert off <= TOLERANCES[value.real.dtype.name] * float(np.abs(wanted[name]).max()), (name, off)
+
+
+def poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let new memory be full of what is not a number."""
+
+    def poisoned(make):
+        def made(*args, **kwargs):
+            array = make(*args, **kwargs)
+            array.fill(np.nan)
+            return array
+
+        return made
+
+    monkeypatch.setattr(np, "empty", poisoned(np.empty))
+    monkeypatch.setattr(np, "empty_like", poisoned(np.empty_like))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +88,9 @@ class Recurrence:
             found.append(torch.stack(outputs, dim=1))
             ends.append(states[-1])
         y, last = torch.stack(found), torch.stack(ends)
-        sources, weights = (
-            ([y], [given["gy"]]) if len(self.states) == 1 else ([y, last], [given["gy"], given["g_last"]])
-        )
-        gradients = torch.autograd.grad(
-            sources, list(leaves.values()), [torch.from_numpy(np.array(w)) for w in weights]
-        )
+        sources = {"gy": y, "g_last": last} if len(self.states) > 1 else {"gy": y}
+        of_sources = [torch.tensor(given[name]) for name in sources]
+        gradients = torch.autograd.grad(list(sources.values()), list(leaves.values()), of_sources)
         values = {"y": y, "last": last} | {f"gradient of {n}": g for n, g in zip(leaves, gradients, strict=True)}
         return {name: value.detach().numpy() for name, value in values.items()}
 

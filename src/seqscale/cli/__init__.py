@@ -71,6 +71,6 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            kept = ": everything measured so far is kept; the same command goes on" if "run" in arguments[:1] else ""
+            kept = ": everything measured so far is kept; the same command goes on" if arguments[:1] == ["run"] else ""
             print(f"interrupted{kept}.", file=sys.stderr)
         raise

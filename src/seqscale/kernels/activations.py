@@ -6,18 +6,12 @@ Both come from exp(y) = 2^n (1 + p(r)) with y = n ln 2 + r, |r| <= ln 2 / 2, and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-from numpy.typing import NDArray
 
-from seqscale.kernels.compiling import compiled
-from seqscale.kernels.lanes import Lanes, kind_of, load, over, pointer, store, whole
+from seqscale.kernels.lanes import Lanes, whole
 
 # bits of one number -> the terms of p, such that the next one is below an eighth of the last place of r
 _TERMS = {32: 7, 64: 13}
@@ -72,54 +66,3 @@ def _power_of_two(like: Lanes, n: ir.Value) -> Lanes:
     bits, builder = like.kind.bits, like.builder
     biased = builder.add(n, whole(like.kind, _BIAS[bits]))
     return like.from_bits(builder.shl(biased, whole(like.kind, _FRACTION[bits])))
-
-
-def _each(function: Callable[[Lanes], Lanes]) -> Any:
-    """Return numba's instruction that writes function(x) of n numbers x to y."""
-
-    @intrinsic
-    def instruction(typing: Any, y: Any, x: Any, n: Any) -> Any:
-        def code(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
-            kind = kind_of(x.dtype, context)
-
-            def one(index: ir.Value, mask: ir.Value | None) -> None:
-                numbers = load(builder, kind, pointer(context, builder, x, values[1], index), mask)
-                store(function(numbers), pointer(context, builder, y, values[0], index), mask)
-
-            over(builder, kind, values[2], one)
-            return context.get_dummy_value()
-
-        return types.void(y, x, types.intp), code
-
-    return instruction
-
-
-_write_tanh, _write_sigmoid = _each(tanh), _each(sigmoid)
-
-
-@compiled
-def _tanh_of(y: Any, x: Any) -> None:
-    _write_tanh(y, x, x.size)
-
-
-@compiled
-def _sigmoid_of(y: Any, x: Any) -> None:
-    _write_sigmoid(y, x, x.size)
-
-
-def tanh_of(x: NDArray[Any]) -> NDArray[Any]:
-    """Return tanh of an array of float32 or float64, as the kernels compute it."""
-    return _of(_tanh_of, x)
-
-
-def sigmoid_of(x: NDArray[Any]) -> NDArray[Any]:
-    """Return the sigmoid of an array of float32 or float64, as the kernels compute it."""
-    return _of(_sigmoid_of, x)
-
-
-def _of(write: Callable[..., Any], x: NDArray[Any]) -> NDArray[Any]:
-    if x.dtype not in (np.float32, np.float64):
-        raise ValueError(f"x: has dtype {x.dtype}; expected float32 or float64.")
-    y = np.empty(x.shape, x.dtype)
-    write(y.reshape(-1), np.ascontiguousarray(x).reshape(-1))
-    return y

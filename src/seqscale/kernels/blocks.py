@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from seqscale.kernels.checks import Array
 from seqscale.kernels.compiling import Compiled, compiled
 from seqscale.kernels.lanes import lanes_of
 
-Array = NDArray[Any]
 ROWS = (8, 4, 1)  # in one block
 _WORTH_A_THREAD = 2_000_000  # floating-point operations: a thread costs some 50 us to start
 
@@ -26,8 +25,7 @@ def pack(w: Array) -> Array:
     models, k, n = w.shape
     lanes = lanes_of(w.itemsize)
     packed = np.zeros((models, -(-n // lanes), k, lanes), w.dtype)
-    if packed.size:
-        _pack(packed, w)
+    _pack(packed, w)
     return packed
 
 
@@ -52,13 +50,12 @@ def run(
     arrays: Sequence[Array],
     scratch: Sequence[int],
     sizes: Sequence[int],
+    like: Array,
     *,
-    models: int,
-    batch: int,
     work: int,
     threads: int,
 ) -> None:
-    """Run a kernel over all rows: kernel(rows)(*arrays, *scratch, *sizes, batch, first row, first model, stop).
+    """Run a kernel over all rows: kernel(rows)(*arrays, *scratch, t, h, *sizes, b, first row, first model, stop).
 
     Compiled code sees arrays of one dimension and whole numbers alone: numpy's slices take seconds to compile.
 
@@ -67,17 +64,17 @@ def run(
         arrays: contiguous; it reads and writes them.
         scratch: lengths of one row of arrays for its own use; they start as zeros.
         sizes: other whole numbers for it.
-        models: m.
-        batch: b.
+        like: (m, b, t, h), for its shape: models, batch, time, hidden units.
         work: floating-point operations of it all.
         threads: how many may be used, if there is enough to do for them.
     """
+    models, batch, steps, units = like.shape
     flat = [array.reshape(-1) for array in arrays]
 
     def do(part: Sequence[tuple[int, int, int, int]]) -> None:
         for rows, *where in part:
             own = [np.zeros(rows * length, flat[0].dtype) for length in scratch]
-            kernel(rows)(*flat, *own, *sizes, batch, *where)
+            kernel(rows)(*flat, *own, steps, units, *sizes, batch, *where)
 
     parts = list(shares(models, batch, max(1, min(threads, work // _WORTH_A_THREAD))))
     others = [_Thread(do, part) for part in parts[1:]]

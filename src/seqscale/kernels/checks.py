@@ -41,8 +41,8 @@ def alike(name: str, array: Array, shape: Sequence[int], like: Array) -> Array:
     return np.ascontiguousarray(array)
 
 
-def parts(name: str, array: Array, count: int) -> int:
-    """Return h of an argument whose last dimension is count * h; ValueError where it is not."""
-    if array.shape[-1] % count:
-        raise ValueError(f"{name}: has shape {array.shape}; expected a last dimension of {count} times the units.")
-    return int(array.shape[-1] // count)
+def units_of(name: str, array: Array, gates: int) -> int:
+    """Return h of an argument whose last dimension is gates * h; ValueError where it is not."""
+    if array.shape[-1] % gates:
+        raise ValueError(f"{name}: has shape {array.shape}; expected a last dimension of {gates} times the units.")
+    return int(array.shape[-1] // gates)

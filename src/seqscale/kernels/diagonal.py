@@ -6,14 +6,14 @@ numbers are two arrays, of their real and of their imaginary parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from seqscale.kernels.blocks import Array, run
-from seqscale.kernels.checks import alike, leading
+from seqscale.kernels.blocks import run
+from seqscale.kernels.checks import Array, alike, leading
 from seqscale.kernels.compiling import Compiled, compiled
 from seqscale.kernels.instructions import copy, pointwise
 from seqscale.kernels.lanes import Lanes
@@ -108,13 +108,9 @@ def _backward(
 def _run(
     kernel: Compiled, arrays: Sequence[Array], like: Array, parts: int, apart: Sequence[int], threads: int
 ) -> None:
-    m, batch, t, units = like.shape
-
-    def of_rows(rows: int) -> Callable[..., Any]:
-        return partial(kernel, rows)
-
-    sizes, work = (t, units, *apart), 8 * like.size
-    run(of_rows, arrays, (units,) * parts, sizes, models=m, batch=batch, work=work, threads=threads)
+    scratch = (like.shape[3],) * parts
+    # of a complex step forwards; others have fewer or more, but memory, not arithmetic, bounds them all
+    run(lambda rows: partial(kernel, rows), arrays, scratch, apart, like, work=8 * like.size, threads=threads)
 
 
 def _coefficients(ends: Sequence[str], a: Sequence[Array], like: Array) -> tuple[list[Array], tuple[int, int, int]]:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from seqscale.kernels.activations import tanh
-from seqscale.kernels.blocks import Array, pack, padded, run
-from seqscale.kernels.checks import alike, leading
+from seqscale.kernels.blocks import pack, padded, run
+from seqscale.kernels.checks import Array, alike, leading
 from seqscale.kernels.compiling import Compiled, compiled
 from seqscale.kernels.instructions import copy, pointwise, product
 
@@ -38,8 +38,8 @@ def elman(a: Array, h: Array, w: Array, threads: int = 1) -> Array:
     h, w = alike("h", h, (m, b, units), a), alike("w", w, (m, units, units), a)
     y = np.empty_like(a)
     packed = pack(w.swapaxes(1, 2))
-    sizes, work = (t, units, packed.shape[1]), 2 * a.size * units
-    run(_forward, (a, h, packed, y), (units, padded(packed)), sizes, models=m, batch=b, work=work, threads=threads)
+    arrays, scratch, sizes = (a, h, packed, y), (units, padded(packed)), (packed.shape[1],)
+    run(_forward, arrays, scratch, sizes, y, work=2 * b * t * w.size, threads=threads)
     return y
 
 
@@ -62,17 +62,8 @@ def elman_backward(gy: Array, y: Array, w: Array, threads: int = 1) -> tuple[Arr
     gy, w = alike("gy", gy, y.shape, y), alike("w", w, (m, units, units), y)
     ga, gh = np.empty_like(y), np.empty((m, b, units), y.dtype)
     packed = pack(w)
-    sizes, work = (t, units, packed.shape[1]), 2 * y.size * units
-    run(
-        _backward,
-        (gy, y, packed, ga, gh),
-        (units, padded(packed)),
-        sizes,
-        models=m,
-        batch=b,
-        work=work,
-        threads=threads,
-    )
+    arrays, scratch, sizes = (gy, y, packed, ga, gh), (units, padded(packed)), (packed.shape[1],)
+    run(_backward, arrays, scratch, sizes, y, work=2 * b * t * w.size, threads=threads)
     return ga, gh
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from seqscale.kernels.activations import sigmoid, tanh
-from seqscale.kernels.blocks import Array, pack, padded, run
-from seqscale.kernels.checks import alike, leading, parts
+from seqscale.kernels.blocks import pack, padded, run
+from seqscale.kernels.checks import Array, alike, leading, units_of
 from seqscale.kernels.compiling import Compiled, compiled
 from seqscale.kernels.instructions import copy, pointwise, product
 from seqscale.kernels.lanes import Lanes
@@ -48,14 +48,14 @@ def gru_keeping(a: Array, h: Array, w: Array, b_n: Array, threads: int = 1) -> t
 def _run(a: Array, h: Array, w: Array, b_n: Array, threads: int, *, keep: bool) -> tuple[Array, Array]:
     a = leading("a", a, "models, batch, time, 3 * hidden")
     m, b, t, _ = a.shape
-    units = parts("a", a, 3)
+    units = units_of("a", a, 3)
     h, w = alike("h", h, (m, b, units), a), alike("w", w, (m, 3 * units, units), a)
     b_n = alike("b_n", b_n, (m, units), a)
     y, kept = np.empty((m, b, t, units), a.dtype), np.empty((m, b, t if keep else 0, 4 * units), a.dtype)
     packed = pack(w.swapaxes(1, 2))
     arrays, scratch = (a, h, packed, b_n, y, kept), (units, padded(packed), 4 * units)
-    sizes, work = (t, units, packed.shape[1], 4 * units if keep else 0), 2 * a.size * units
-    run(_forward, arrays, scratch, sizes, models=m, batch=b, work=work, threads=threads)
+    sizes = (packed.shape[1], 4 * units if keep else 0)
+    run(_forward, arrays, scratch, sizes, y, work=2 * b * t * w.size, threads=threads)
     return y, kept
 
 
@@ -83,12 +83,12 @@ def gru_backward(gy: Array, y: Array, kept: Array, h: Array, w: Array, threads: 
     ga, gp, gh = np.empty((m, b, t, 3 * units), y.dtype), np.empty_like(y), np.empty_like(h)
     packed = pack(w)
     arrays, scratch = (gy, y, kept, h, packed, ga, gp, gh), (3 * units, padded(packed), units)
-    sizes, work = (t, units, packed.shape[1]), 6 * y.size * units
-    run(_backward, arrays, scratch, sizes, models=m, batch=b, work=work, threads=threads)
+    run(_backward, arrays, scratch, (packed.shape[1],), y, work=2 * b * t * w.size, threads=threads)
     return ga, gp, gh
 
 
-def _step_of(
+@pointwise
+def _step(
     a_r: Lanes, a_z: Lanes, a_n: Lanes, w_r: Lanes, w_z: Lanes, w_n: Lanes, b_n: Lanes, h: Lanes
 ) -> Sequence[Lanes]:
     r, z, p = sigmoid(a_r + w_r), sigmoid(a_z + w_z), w_n + b_n
@@ -97,7 +97,8 @@ def _step_of(
     return after, after, r, z, n, p
 
 
-def _step_back_of(
+@pointwise
+def _step_back(
     gy: Lanes, carried: Lanes, past: Lanes, r: Lanes, z: Lanes, n: Lanes, p: Lanes, h: Lanes
 ) -> Sequence[Lanes]:
     """The gradient of h_t comes from its output, from the gates of t + 1, and past them through z_{t+1}."""
@@ -106,9 +107,6 @@ def _step_back_of(
     g_z = g * (h - n) * z * (1.0 - z)
     g_r, g_p = g_n * p * r * (1.0 - r), g_n * r
     return g_r, g_z, g_n, g_p, g_r, g_z, g_p, g * z
-
-
-_step, _step_back = pointwise(_step_of), pointwise(_step_back_of)
 
 
 _sum = pointwise(lambda x, y: [x + y])

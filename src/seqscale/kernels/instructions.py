@@ -110,7 +110,7 @@ class _Product:
     ) -> None:
         self._builder, self._kind, self._rows = builder, kind, rows
         self._z, self._w, self._h, self._columns, self._terms = z, w, h, columns, terms
-        name = f"llvm.fmuladd.v{kind.lanes}f{kind.bits}"
+        name = f"llvm.fmuladd.{kind.suffix}"
         signature = ir.FunctionType(kind.vector, [kind.vector] * 3)
         self._multiply_add = cgutils.get_or_insert_function(builder.module, signature, name)
 

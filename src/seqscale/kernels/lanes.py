@@ -48,6 +48,11 @@ class Kind:
         """The type of a register of whole numbers, one for each of them."""
         return ir.VectorType(ir.IntType(self.bits), self.lanes)
 
+    @property
+    def suffix(self) -> str:
+        """What LLVM's instructions for such a register end in."""
+        return f"v{self.lanes}f{self.bits}"
+
 
 def kind_of(dtype: Any, context: Any) -> Kind:
     """Return the kind of numba's float32 or float64."""
@@ -97,12 +102,12 @@ class Lanes:
 
     def magnitude(self) -> Lanes:
         """Return the numbers without their signs."""
-        mask = self._whole((1 << (self.kind.bits - 1)) - 1)
+        mask = whole(self.kind, (1 << (self.kind.bits - 1)) - 1)
         return self.from_bits(self.builder.and_(self.bits(), mask))
 
     def with_sign_of(self, other: Lanes) -> Lanes:
         """Return these numbers, none of which is negative, with the signs of `other`."""
-        sign = self.builder.and_(other.bits(), self._whole(1 << (self.kind.bits - 1)))
+        sign = self.builder.and_(other.bits(), whole(self.kind, 1 << (self.kind.bits - 1)))
         return self.from_bits(self.builder.or_(self.bits(), sign))
 
     def bits(self) -> ir.Value:
@@ -117,9 +122,6 @@ class Lanes:
         if isinstance(other, Lanes):
             return other.value
         return ir.Constant(self.kind.vector, [ir.Constant(self.kind.element, float(other))] * self.kind.lanes)
-
-    def _whole(self, number: int) -> ir.Value:
-        return whole(self.kind, number)
 
     def _with(self, value: ir.Value) -> Lanes:
         return Lanes(self.builder, self.kind, value)
@@ -141,7 +143,7 @@ def load(builder: ir.IRBuilder, kind: Kind, place: ir.Value, mask: ir.Value | No
     if mask is None:
         return Lanes(builder, kind, builder.load(where, align=kind.bits // 8))
     signature = ir.FunctionType(kind.vector, [where.type, _INT32, mask.type, kind.vector])
-    read = cgutils.get_or_insert_function(builder.module, signature, f"llvm.masked.load.{_suffix(kind)}.p0")
+    read = cgutils.get_or_insert_function(builder.module, signature, f"llvm.masked.load.{kind.suffix}.p0")
     align = ir.Constant(_INT32, kind.bits // 8)
     return Lanes(builder, kind, builder.call(read, [where, align, mask, ir.Constant(kind.vector, None)]))
 
@@ -154,7 +156,7 @@ def store(numbers: Lanes, place: ir.Value, mask: ir.Value | None = None) -> None
         builder.store(numbers.value, where, align=kind.bits // 8)
         return
     signature = ir.FunctionType(ir.VoidType(), [kind.vector, where.type, _INT32, mask.type])
-    write = cgutils.get_or_insert_function(builder.module, signature, f"llvm.masked.store.{_suffix(kind)}.p0")
+    write = cgutils.get_or_insert_function(builder.module, signature, f"llvm.masked.store.{kind.suffix}.p0")
     builder.call(write, [numbers.value, where, ir.Constant(_INT32, kind.bits // 8), mask])
 
 
@@ -181,7 +183,3 @@ def over(builder: ir.IRBuilder, kind: Kind, count: ir.Value, body: Callable[[ir.
         body(index, None)
     with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(INDEX, 0))):
         body(stop, first(builder, kind, rest))
-
-
-def _suffix(kind: Kind) -> str:
-    return f"v{kind.lanes}f{kind.bits}"

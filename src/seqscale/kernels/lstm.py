@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from seqscale.kernels.activations import sigmoid, tanh
-from seqscale.kernels.blocks import Array, pack, padded, run
-from seqscale.kernels.checks import alike, leading, parts
+from seqscale.kernels.blocks import pack, padded, run
+from seqscale.kernels.checks import Array, alike, leading, units_of
 from seqscale.kernels.compiling import Compiled, compiled
 from seqscale.kernels.instructions import copy, pointwise, product
 from seqscale.kernels.lanes import Lanes
@@ -47,15 +47,15 @@ def lstm_keeping(a: Array, h: Array, c: Array, w: Array, threads: int = 1) -> tu
 def _run(a: Array, h: Array, c: Array, w: Array, threads: int, *, keep: bool) -> tuple[Array, Array, Array]:
     a = leading("a", a, "models, batch, time, 4 * hidden")
     m, b, t, _ = a.shape
-    units = parts("a", a, 4)
+    units = units_of("a", a, 4)
     h, c = alike("h", h, (m, b, units), a), alike("c", c, (m, b, units), a)
     w = alike("w", w, (m, 4 * units, units), a)
     y, last = np.empty((m, b, t, units), a.dtype), np.empty_like(c)
     kept = np.empty((m, b, t if keep else 0, 5 * units), a.dtype)
     packed = pack(w.swapaxes(1, 2))
     arrays, scratch = (a, h, c, packed, y, last, kept), (units, units, padded(packed), 5 * units)
-    sizes, work = (t, units, packed.shape[1], 5 * units if keep else 0), 2 * a.size * units
-    run(_forward, arrays, scratch, sizes, models=m, batch=b, work=work, threads=threads)
+    sizes = (packed.shape[1], 5 * units if keep else 0)
+    run(_forward, arrays, scratch, sizes, y, work=2 * b * t * w.size, threads=threads)
     return y, last, kept
 
 
@@ -84,12 +84,12 @@ def lstm_backward(
     ga, gh, gc = np.empty((m, b, t, 4 * units), gy.dtype), np.empty_like(c), np.empty_like(c)
     packed = pack(w)
     arrays, scratch = (gy, g_last, kept, c, packed, ga, gh, gc), (4 * units, padded(packed), units)
-    sizes, work = (t, units, packed.shape[1]), 8 * gy.size * units
-    run(_backward, arrays, scratch, sizes, models=m, batch=b, work=work, threads=threads)
+    run(_backward, arrays, scratch, (packed.shape[1],), gy, work=2 * b * t * w.size, threads=threads)
     return ga, gh, gc
 
 
-def _step_of(
+@pointwise
+def _step(
     a_i: Lanes, a_f: Lanes, a_g: Lanes, a_o: Lanes, w_i: Lanes, w_f: Lanes, w_g: Lanes, w_o: Lanes, c: Lanes
 ) -> Sequence[Lanes]:
     i, f, g, o = sigmoid(a_i + w_i), sigmoid(a_f + w_f), tanh(a_g + w_g), sigmoid(a_o + w_o)
@@ -98,7 +98,8 @@ def _step_of(
     return h, h, c, i, f, g, o, c
 
 
-def _step_back_of(
+@pointwise
+def _step_back(
     gy: Lanes, carried: Lanes, past: Lanes, i: Lanes, f: Lanes, g: Lanes, o: Lanes, c: Lanes, before: Lanes
 ) -> Sequence[Lanes]:
     """The gradient of c_t comes from h_t, and past the gates of t + 1 through f_{t+1}."""
@@ -107,9 +108,6 @@ def _step_back_of(
     g_i, g_f = g_c * g * i * (1.0 - i), g_c * before * f * (1.0 - f)
     g_g, g_o = g_c * i * (1.0 - g * g), g_h * t * o * (1.0 - o)
     return g_i, g_f, g_g, g_o, g_i, g_f, g_g, g_o, g_c * f
-
-
-_step, _step_back = pointwise(_step_of), pointwise(_step_back_of)
 
 
 @cache
@@ -133,15 +131,8 @@ def _forward(rows: int) -> Compiled:
                         units,
                         (a, a, a, a, s, s, s, s, c),
                         (
-                            of_a,
-                            of_a + units,
-                            of_a + two,
-                            of_a + three,
-                            of_s,
-                            of_s + units,
-                            of_s + two,
-                            of_s + three,
-                            of_h,
+                            *(of_a, of_a + units, of_a + two, of_a + three),
+                            *(of_s, of_s + units, of_s + two, of_s + three, of_h),
                         ),
                         (y, h, c, kept, kept, kept, kept, kept),
                         (token * units, of_h, of_h, of_k, of_k + units, of_k + two, of_k + three, of_k + four),
@@ -180,15 +171,8 @@ def _backward(rows: int) -> Compiled:
                         ),
                         (ga, ga, ga, ga, g, g, g, g, past),
                         (
-                            of_ga,
-                            of_ga + units,
-                            of_ga + two,
-                            of_ga + three,
-                            of_g,
-                            of_g + units,
-                            of_g + two,
-                            of_g + three,
-                            of_h,
+                            *(of_ga, of_ga + units, of_ga + two, of_ga + three),
+                            *(of_g, of_g + units, of_g + two, of_g + three, of_h),
                         ),
                     )
                 product(rows, carried, columns, w, m * wide * four, g, four)

@@ -26,7 +26,7 @@ def elman(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tens
         UnsupportedError: not on a CPU, or numba does not import.
         ValueError: a wrong shape.
     """
-    operators, kind = _operators(x), accumulator(x.dtype)
+    operators, kind = _operators(x.device), accumulator(x.dtype)
     a = F.linear(x, w_x, b_x + b_h)
     y: Tensor = operators.Elman.apply(*_models(kind, a, h, w_h))
     return y.squeeze(0).to(x.dtype)
@@ -42,10 +42,10 @@ def gru(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor
         UnsupportedError: not on a CPU, or numba does not import.
         ValueError: a wrong shape.
     """
-    operators, kind, gates = _operators(x), accumulator(x.dtype), 2 * h.shape[-1]
+    operators, kind, last = _operators(x.device), accumulator(x.dtype), 2 * h.shape[-1]
     # of the hidden side's biases the last stands behind the reset gate
-    a = F.linear(x, w_x, torch.cat((b_x[:gates] + b_h[:gates], b_x[gates:])))
-    y: Tensor = operators.GRU.apply(*_models(kind, a, h, w_h, b_h[gates:]), torch.is_grad_enabled())[0]
+    a = F.linear(x, w_x, torch.cat((b_x[:last] + b_h[:last], b_x[last:])))
+    y: Tensor = operators.GRU.apply(*_models(kind, a, h, w_h, b_h[last:]), torch.is_grad_enabled())[0]
     return y.squeeze(0).to(x.dtype)
 
 
@@ -59,35 +59,10 @@ def lstm(x: Tensor, h: Tensor, c: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor,
         UnsupportedError: not on a CPU, or numba does not import.
         ValueError: a wrong shape.
     """
-    operators, kind = _operators(x), accumulator(x.dtype)
+    operators, kind = _operators(x.device), accumulator(x.dtype)
     a = F.linear(x, w_x, b_x + b_h)
     y, last, _ = operators.LSTM.apply(*_models(kind, a, h, c, w_h), torch.is_grad_enabled())
     return y.squeeze(0).to(x.dtype), last.squeeze(0).to(x.dtype)
-
-
-def available(device: str) -> bool:
-    """Whether the algorithm runs on a device: a CPU, where numba imports."""
-    try:
-        _operators(torch.empty(0, device="meta" if torch.device(device).type != "cpu" else device))
-    except UnsupportedError:
-        return False
-    return True
-
-
-def _models(kind: torch.dtype, *tensors: Tensor) -> list[Tensor]:
-    """Return the tensors of one model as those of many, of which there is one, in the kernel's dtype."""
-    return [tensor.to(kind).unsqueeze(0) for tensor in tensors]
-
-
-def _operators(x: Tensor) -> ModuleType:
-    """Return the module of the operators, which imports numba."""
-    if x.device.type != "cpu":
-        raise UnsupportedError(f"'fused' runs on a CPU, not on {x.device}: choose another algorithm.")
-    try:
-        from seqscale.layers import fused_operators
-    except ImportError as error:
-        raise UnsupportedError(f"'fused' needs numba, which does not import here ({error}).") from error
-    return fused_operators
 
 
 def diagonal(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
@@ -100,7 +75,7 @@ def diagonal(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
         UnsupportedError: not on a CPU, or numba does not import.
         ValueError: a wrong shape.
     """
-    operators, kind = _operators(b), accumulator(b.dtype)
+    operators, kind = _operators(b.device), accumulator(b.dtype)
     y: Tensor = operators.Diagonal.apply(*_models(kind, a.view(1, 1, -1), b, h))
     return y.squeeze(0).to(b.dtype)
 
@@ -110,7 +85,32 @@ def diagonal_complex(
 ) -> tuple[Tensor, Tensor]:
     """Return the states that `diagonal` does for complex numbers, each two tensors of real and imaginary parts."""
     dtype = b[0].dtype
-    operators, kind = _operators(b[0]), accumulator(dtype)
+    operators, kind = _operators(b[0].device), accumulator(dtype)
     shared = (part.view(1, 1, -1) for part in a)
     re, im = operators.DiagonalComplex.apply(*_models(kind, *shared, *b, *h))
     return re.squeeze(0).to(dtype), im.squeeze(0).to(dtype)
+
+
+def available(device: str) -> bool:
+    """Whether the algorithm runs on a device: a CPU, where numba imports."""
+    try:
+        _operators(torch.device(device))
+    except UnsupportedError:
+        return False
+    return True
+
+
+def _models(kind: torch.dtype, *tensors: Tensor) -> list[Tensor]:
+    """Return the tensors of one model as those of many, of which there is one, in the kernel's dtype."""
+    return [tensor.to(kind).unsqueeze(0) for tensor in tensors]
+
+
+def _operators(device: torch.device) -> ModuleType:
+    """Return the module of the operators, which imports numba."""
+    if device.type != "cpu":
+        raise UnsupportedError(f"'fused' runs on a CPU, not on {device}: choose another algorithm.")
+    try:
+        from seqscale.layers import fused_operators
+    except ImportError as error:
+        raise UnsupportedError(f"'fused' needs numba, which does not import here ({error}).") from error
+    return fused_operators

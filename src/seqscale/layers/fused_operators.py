@@ -59,6 +59,7 @@ class _AbstractKernel(Function):
 
 
 def _with_models(tensor: Tensor, dim: int | None, models: int) -> Tensor:
+    """Return a tensor with the batch that torch.func.vmap adds as its first dimension."""
     return tensor.expand(models, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
 
@@ -79,9 +80,13 @@ class _Gradient(_AbstractKernel):
         raise UnsupportedError("'fused' has no second derivative: choose `reference`, which has.")
 
 
-def _of_weights(ga: Tensor, y: Tensor, h: Tensor) -> Tensor:
-    """Return the gradient of W, (m, gates, h): the sum over all tokens of that of a_t times the state before."""
-    before = torch.cat((h.unsqueeze(2), y[:, :, :-1]), dim=2)
+def _before(y: Tensor, h: Tensor) -> Tensor:
+    """Return the states before each token, (m, b, t, h)."""
+    return torch.cat((h.unsqueeze(2), y[:, :, :-1]), dim=2)
+
+
+def _of_weights(ga: Tensor, before: Tensor) -> Tensor:
+    """Return the gradient of W, (m, gates * h, h): the sum over all tokens of that of a_t times the state before."""
     return ga.flatten(1, 2).mT @ before.flatten(1, 2)
 
 
@@ -98,10 +103,9 @@ class Elman(_AbstractKernel):
     """a (m, b, t, h), h (m, b, h), w (m, h, h) -> states (m, b, t, h), as `kernels.elman`."""
 
     @staticmethod
-    def forward(a: Tensor, h: Tensor, w: Tensor) -> Tensor:
+    def forward(a: Tensor, h: Tensor, w: Tensor) -> Any:
         """Run the kernel."""
-        y: Tensor = _elman(a, h, w)
-        return y
+        return _elman(a, h, w)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
@@ -113,7 +117,7 @@ class Elman(_AbstractKernel):
         """Run the kernel's gradient, and gather the weights'."""
         y, h, w = ctx.saved_tensors
         ga, gh = _Gradient.apply(_elman_backward, gradients[0], y, w)
-        return ga, gh, _of_weights(ga, y, h)
+        return ga, gh, _of_weights(ga, _before(y, h))
 
 
 def _gru_or_keeping(a: Any, h: Any, w: Any, b_n: Any, keep: bool, threads: int) -> Any:
@@ -151,7 +155,7 @@ class GRU(_AbstractKernel):
         """Keep the states and the gates."""
         y, kept = output
         ctx.mark_non_differentiable(kept)
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
         ctx.save_for_backward(y, kept, inputs[1], inputs[2])
 
     @staticmethod
@@ -160,8 +164,8 @@ class GRU(_AbstractKernel):
         y, kept, h, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         ga, gp, gh = _Gradient.apply(_gru_backward, gy, y, kept, h, w)
-        gates = ga[..., : 2 * y.shape[-1]]
-        of_w = torch.cat((_of_weights(gates, y, h), _of_weights(gp, y, h)), dim=1)
+        gates, before = ga[..., : 2 * y.shape[-1]], _before(y, h)
+        of_w = torch.cat((_of_weights(gates, before), _of_weights(gp, before)), dim=1)
         return ga, gh, of_w, gp.sum((1, 2)), None
 
 
@@ -205,7 +209,7 @@ class LSTM(_AbstractKernel):
         """Keep the outputs, the gates and the memory."""
         y, _, kept = output
         ctx.mark_non_differentiable(kept)
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
         ctx.save_for_backward(y, kept, *inputs[1:4])
 
     @staticmethod
@@ -215,7 +219,7 @@ class LSTM(_AbstractKernel):
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         g_last = torch.zeros_like(c) if gradients[1] is None else gradients[1]
         ga, gh, gc = _Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
-        return ga, gh, gc, _of_weights(ga, y, h), None
+        return ga, gh, gc, _of_weights(ga, _before(y, h)), None
 
 
 _diagonal = _define("diagonal(Tensor a, Tensor b, Tensor h) -> Tensor", diagonal, lambda a, b, h: torch.empty_like(b))
@@ -227,12 +231,8 @@ _diagonal_backward = _define(
 
 
 def _each_row(a: Tensor, y: Tensor) -> Tensor:
+    """Return an empty gradient of a for each sequence, (m, b, t or 1, h)."""
     return a.new_empty(a.shape[0], y.shape[1], *a.shape[2:])
-
-
-def _shared(ga: Tensor, a: Tensor) -> Tensor:
-    """Return the gradient of coefficients, which all sequences may share."""
-    return ga.sum(1, keepdim=True) if a.shape[1] < ga.shape[1] else ga
 
 
 @final
@@ -240,10 +240,9 @@ class Diagonal(_AbstractKernel):
     """a (m, b or 1, t or 1, h), b (m, b, t, h), h (m, b, h) -> states (m, b, t, h), as `kernels.diagonal`."""
 
     @staticmethod
-    def forward(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+    def forward(a: Tensor, b: Tensor, h: Tensor) -> Any:
         """Run the kernel."""
-        y: Tensor = _diagonal(a, b, h)
-        return y
+        return _diagonal(a, b, h)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
@@ -255,7 +254,7 @@ class Diagonal(_AbstractKernel):
         """Run the kernel's gradient."""
         y, a, h = ctx.saved_tensors
         ga, gb, gh = _Gradient.apply(_diagonal_backward, gradients[0], y, a, h)
-        return _shared(ga, a), gb, gh
+        return ga.sum_to_size(a.shape), gb, gh
 
 
 _diagonal_complex = _define(
@@ -296,4 +295,4 @@ class DiagonalComplex(_AbstractKernel):
         ga_re, ga_im, *others = _Gradient.apply(
             _diagonal_complex_backward, *gradients, y_re, y_im, a_re, a_im, h_re, h_im
         )
-        return _shared(ga_re, a_re), _shared(ga_im, a_im), *others
+        return ga_re.sum_to_size(a_re.shape), ga_im.sum_to_size(a_im.shape), *others

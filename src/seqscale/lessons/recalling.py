@@ -12,7 +12,7 @@ from seqscale.lessons.bench import Looked, asked, cell, gap
 from seqscale.lessons.constants import LessonConstants
 from seqscale.records import Cell
 from seqscale.rows import Row
-from seqscale.verdicts.readings import UnreadError, at, curve_of, scored_of, values_of
+from seqscale.verdicts.readings import UnreadError, scored_of, values_of
 from seqscale.verdicts.retrieval import EarlyDegrades
 
 OLDEST = "early_accuracy"
@@ -99,7 +99,7 @@ def _share(name: str, row: Row, quantity: str) -> Number | None:
 
 
 def _keyless(row: Row, pairs: int) -> Number:
-    (value, *_) = at(row, curve_of(row, "keyless"), pairs)
+    (value, *_) = values_of(row, "keyless_accuracy")
     return Number(name=f"right about {pairs} pairs, values known and keys not", unit="share", value=value)
 
 

@@ -25,7 +25,7 @@ from seqscale.verdicts.time import LinearForward
 
 CLOSE = LinearForward.delta  # so near to proportional is proportional, and to the measured factor a prediction right
 CELL_S = 6.0  # seconds for one length: all lengths of a layer take about twice that
-NAMES = {"library": "one fused call", "reference": "a Python loop"}
+NAMES = {"library": "one torch call", "reference": "a Python loop", "fused": "one compiled loop"}
 
 
 @final
@@ -104,8 +104,8 @@ def conclude(label: str, kata: Sequence[ForwardRow], rows: Mapping[str, Sequence
     return Finding(
         how=(
             f"Each length is timed at least {rounds} times, all lengths in random order, so that a busy moment of the "
-            "machine does not hit one length alone. Brackets are 95 % intervals. A fused call hands the whole sequence "
-            "to compiled code at once; a loop calls it anew for each token."
+            "machine does not hit one length alone. Brackets are 95 % intervals. A torch call hands the whole sequence "
+            "to torch at once, a compiled loop to a kernel of this project; a Python loop calls torch for each token."
         ),
         tables=(Comparison(title="How time grows, over the longest lengths", columns=columns, lines=tuple(lines)),),
         charts=(_chart(series, tuple(f"{row.length:,}" for row in kata)),),

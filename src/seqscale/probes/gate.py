@@ -7,8 +7,10 @@ straddle the edges of chunks. In this order:
     repeat     two calls on one input give one answer (a dropout that could not be set to 0 does not)
     causal     changing x[t] and all after it leaves every output before t as it was: bit-equal for the project's layers
                on a CPU, within TIGHT of the largest output in float64 for a user's and on other devices
-    segments   two segments with carried state equal one pass (float64, TIGHT), for a layer that carries its state
-    step       token by token equals one pass (float64, TIGHT), for a layer that has a step
+    segments   two segments with carried state, another sequence read in between, equal one pass (float64, TIGHT), for
+               a layer that carries its state
+    step       token by token, another sequence's tokens in between, equals one pass (float64, TIGHT), for a layer that
+               has a step
     agrees     the algorithm equals `reference`, outputs and gradients: in float64 within TIGHT, then in the cell's
                dtype with at most FACTOR times the reference's own error against float64
 

@@ -2,7 +2,7 @@
 
 Trained: every layer reads the same tokens, a pair in one of them unless it is asked otherwise, so that what is compared
 is memory and not how a key finds the value beside it. What only remembers which values came, and not with which key, is
-right more often than by chance: `keyless` in the document is how often (AssociativeRecall.keyless).
+right more often than by chance: `keyless_accuracy` is how often (AssociativeRecall.keyless).
 """
 
 from __future__ import annotations
@@ -93,7 +93,6 @@ def measure(plan: Plan, tell: Tell) -> Measured:
         *by_distance(result.test.asked.distances, right),
         *result.by_rate("accuracy by rate", "accuracy", result.test.right.mean((1, 2))),
         *result.by_rate("validation by rate", "accuracy", result.validation.right.mean((1, 2))),
-        *curve("keyless", "accuracy", "pairs", [task.pairs], [[task.keyless]], exact=True),
     ]
     return Measured(values=values, curves=curves, facts=plan.facts(models, result.trained), missing=missing)
 

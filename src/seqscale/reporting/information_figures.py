@@ -197,9 +197,8 @@ def recall_by_pairs(page: Page) -> Figure | None:
     for layer, cells in shortest.items():
         answered = [one for one in cells.values() if "accuracy" in one.row.observations]
         n = min((len(one.row.observations["accuracy"].samples) for one in answered), default=0)
-        points = [point for pairs, one in cells.items() if (point := one.point("accuracy", float(pairs))) is not None]
-        blind = [point for one in answered for point in one.points("keyless")]
-        for label, known, computed in (("trained", points, False), (WITHOUT_KEYS, blind, True)):
+        for label, name, computed in (("trained", "accuracy", False), (WITHOUT_KEYS, "keyless_accuracy", True)):
+            known = [point for pairs, one in cells.items() if (point := one.point(name, float(pairs))) is not None]
             if known:
                 lines.append(
                     Line(layer=layer, label=label, quantity="accuracy", points=known, replicates=n, computed=computed)
@@ -231,8 +230,8 @@ def recall_by_rate(page: Page) -> Figure | None:
         measured = _line(one, "accuracy by rate", ", ".join(filter(None, (pairs, f"T = {one.cell.length}", more))))
         lines += measured
         label = ", ".join(filter(None, (WITHOUT_KEYS, pairs, more)))
-        for line, point in zip(measured, one.points("keyless"), strict=False):
-            flat = [replace(point, x=x.x) for x in line.points]
+        for line in measured:
+            flat = [point for x in line.points if (point := one.point("keyless_accuracy", x.x)) is not None]
             blind[one.layer, label] = replace(line, label=label, points=flat, computed=True)
     return panels(
         "information.rates",

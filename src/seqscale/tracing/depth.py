@@ -148,11 +148,11 @@ def _linear(time: int, around: int, after: int = 0) -> Law:
     return lambda arguments, result: int(arguments[time].shape[2] * around + after)
 
 
-def _recurrence(outputs: int, units: int, gates: int, around: int, after: int = 0) -> Law:
+def _recurrence(time: int, units: int, gates: int, around: int, after: int = 0) -> Law:
     """Per step one product with `gates` h terms and `around` steps of one number; `after` the last step, some more.
 
     Args:
-        outputs: which argument has time as its third dimension.
+        time: which argument has the tokens as its third dimension.
         units: which has h as its last.
         gates: 1 forwards.
         around: steps.
@@ -161,7 +161,7 @@ def _recurrence(outputs: int, units: int, gates: int, around: int, after: int = 
 
     def law(arguments: Sequence[Any], result: Any) -> int:
         terms = gates * arguments[units].shape[-1]
-        return int(arguments[outputs].shape[2] * (1 + tree(terms) + around) + after)
+        return int(arguments[time].shape[2] * (1 + tree(terms) + around) + after)
 
     return law
 

@@ -82,7 +82,7 @@ class TruncationSaves(AbstractSaved):
     estimand = "log2 of bytes kept by T = 128 tokens over those by k = 16"
 
     def decide(self, counts: Sequence[int]) -> tuple[Decision, float, str, str]:
-        """Support an exact division, within delta."""
+        """Count halvings."""
         whole, part = counts
         ratio = whole / part
         effect = math.log2(ratio)

@@ -17,8 +17,6 @@ from seqscale.verdicts.arms import Arm
 from seqscale.verdicts.base import Curve, CurvePoint, Kind, Reason
 from seqscale.verdicts.calibration import Fault
 from seqscale.verdicts.readings import (
-    at,
-    curve_of,
     figure_of,
     interval_of,
     mean_of,
@@ -77,7 +75,7 @@ def above_keyless(row: Row, name: str, cells: int = 1) -> Interval:
     given, shares = dict(row.cell.conditions), values_of(row, name)
     if given["form"] != "trained":
         return interval_of(share_interval, shares, given["sequences"], cells, values_of(row, "chance")[0])
-    blind = at(row, curve_of(row, "keyless"), float(given["pairs"]))[0]
+    blind = values_of(row, "keyless_accuracy")[0]
     return interval_of(share_interval, shares, scored_of(row), cells, blind)
 
 

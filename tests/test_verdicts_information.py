@@ -15,6 +15,7 @@ from seqscale.records import Question
 from seqscale.verdicts import retrieval, tokens, truncation
 from seqscale.verdicts.base import Kind, Reason, Stream, Verdict
 from seqscale.verdicts.catalogue import CLAIMS
+from seqscale.verdicts.replicated import AbstractReplicated
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Verdict.supported, Verdict.contradicted, Verdict.undecided
 REPLICATED = [name for name, truth in TRUTHS.items() if truth.noise]
@@ -36,6 +37,17 @@ def test_both_verdicts_can_come_out(claim, extent):
         assert (right.verdict, right.reason) == (UNDECIDED, Reason.training), right.statement
     else:
         assert right.verdict is SUPPORTED, right.statement
+
+
+@pytest.mark.parametrize("extent", EXTENTS)
+@pytest.mark.parametrize("claim", TRUTHS)
+def test_the_scope_is_that_of_the_cells_that_were_judged(claim, extent):
+    question, registered = ask(claim, layer_of(claim), extent=extent), CLAIMS[claim]
+    # the others keep beside them what is only told, as the kata's own sizes
+    cells = registered.cells(question) if isinstance(registered, AbstractReplicated) else registered.requires(question)
+    scope = judge(claim, TRUTHS[claim].right, extent=extent).scope
+    assert scope["lengths"] == [min(c.length for c in cells), max(c.length for c in cells)]
+    assert (scope["width"], scope["batch"]) == (cells[0].width, cells[0].batch)
 
 
 @pytest.mark.parametrize("claim", REPLICATED)

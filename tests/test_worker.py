@@ -196,6 +196,20 @@ def test_what_a_layer_prints_stays_out_of_the_protocol(shared, tmp_path):
     assert outcomes(shared.measure(talks))[talks.id].kind is OutcomeKind.ok
 
 
+def test_float32_is_never_computed_in_less(shared, tmp_path):
+    file = tmp_path / "precise.py"
+    file.write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Precise(nn.Linear):\n"
+        "    def __init__(self, width):\n"
+        "        super().__init__(width, width)\n"
+        "        assert not torch.backends.cudnn.allow_tf32\n"
+        "        assert not torch.backends.cuda.matmul.allow_tf32\n"
+    )
+    asked = cell(f"{file}:Precise", 8)
+    assert outcomes(shared.measure(asked))[asked.id].kind is OutcomeKind.ok
+
+
 @pytest.mark.parametrize("probe", ["memory", "count"])
 def test_probes_that_do_not_vary_take_one_round(shared, probe):
     cells = [cell("elman", length, probe=probe, mode="training") for length in (4, 8)]

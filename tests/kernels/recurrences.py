@@ -23,6 +23,7 @@ TOLERANCES = {"float64": 1e-10, "float32": 1e-5}
 
 def assert_close(found: Arrays, wanted: Arrays) -> None:
     """Found arrays have the shapes and dtypes of those wanted, and differ by a little of the greatest."""
+    assert found.keys() == wanted.keys()
     for name, value in found.items():
         assert (value.shape, value.dtype) == (wanted[name].shape, wanted[name].dtype), name
         if value.size:

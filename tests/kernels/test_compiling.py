@@ -66,10 +66,10 @@ def test_without_a_folder_kernels_are_compiled_after_one_warning(no_folder):
     assert (doubled(2.0), tripled(2.0)) == (4.0, 6.0)
 
 
-def test_the_setting_of_other_users_of_numba_is_left_alone():
-    before = numba.config.CACHE_DIR
+def test_the_setting_of_other_users_of_numba_is_left_alone(monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "theirs")
     compiling.compiled(lambda x: x)
-    assert before == numba.config.CACHE_DIR
+    assert numba.config.CACHE_DIR == "theirs"
 
 
 def test_a_division_by_zero_is_infinite():

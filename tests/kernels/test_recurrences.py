@@ -46,7 +46,7 @@ def test_outputs_states_and_gradients_are_the_loops(name, m, b, t, h, dtype, lay
         assert_close(recurrence.both(drawn, threads), recurrence.reference(drawn))
 
 
-@every_recurrence
+@pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_what_is_kept_for_the_gradient_changes_no_output(name):
     recurrence = RECURRENCES[name]
     drawn = recurrence.draw(2, 5, 6, 19, "float32")

@@ -58,7 +58,7 @@ class CapacityGrows(AbstractReplicated):
         least = min(min(values_of(row, "token_bits")) for row in rows)
         fault = token_fault((*rows, *kata))
         if fault is None and least < LEAST_FOUND:
-            said = f"a draw holds {least:.2g} bit, less than {LEAST_FOUND:g}: there is no ratio to speak of"
+            said = f"in a draw {least:.2g} bit is found, less than {LEAST_FOUND:g}: there is no ratio to speak of"
             fault = Fault(reason=Reason.control, said=said)
         exponent = _exponent(rows)
         decision, more = self.by_average(exponent)

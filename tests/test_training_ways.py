@@ -23,6 +23,10 @@ def test_a_way_names_an_algorithm_that_its_layer_has(layer):
     assert way_of(layer, LAYERS[layer].algorithms[0], "cuda").algorithm != "fused"
 
 
+def test_layers_with_a_kernel_train_by_it_on_a_cpu_but_the_lstm_which_gains_nothing():
+    assert set(FUSED) == {name for name, layer in LAYERS.items() if "fused" in layer.algorithms} - {"lstm"}
+
+
 def trained(layer: str, algorithm: str) -> tuple[np.ndarray, bool]:
     """Return the losses of two models of two draws each."""
     spec = LAYERS[layer]

@@ -116,3 +116,10 @@ def test_wrong_arguments_are_named_with_what_was_given_and_expected(part, wrong,
     drawn[part] = wrong(drawn[part])
     with pytest.raises(ValueError, match=words):
         diagonal(*drawn)
+
+
+@every_kind
+def test_a_gradient_of_another_length_than_the_states_is_refused(kind):
+    *given_to_it, gy = draw(kind, 2, 3, 4, 5)
+    with pytest.raises(ValueError, match=r"gy(_re)?: has shape \(2, 3, 2, 5\); expected \(2, 3, 4, 5\)"):
+        by_kernel(kind, [*given_to_it, gy[:, :, :2]])

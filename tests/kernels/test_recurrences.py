@@ -140,6 +140,13 @@ def test_wrong_arguments_are_named_with_what_was_given_and_expected(name, part, 
         recurrence.forward(drawn | {part: wrong(drawn[part])}, 1)
 
 
+@every_recurrence
+def test_a_gradient_of_another_length_than_the_outputs_is_refused(name):
+    drawn = RECURRENCES[name].draw(2, 3, 4, 5, "float64")
+    with pytest.raises(ValueError, match=r"(gy|kept): has shape \(2, 3, ., .*\); expected \(2, 3, ., .*\)"):
+        RECURRENCES[name].both(drawn | {"gy": drawn["gy"][:, :, :2]}, 1)
+
+
 @pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_a_last_dimension_that_is_no_whole_number_of_gates_is_refused(name):
     drawn = RECURRENCES[name].draw(1, 1, 2, 4, "float64")

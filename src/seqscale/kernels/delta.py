@@ -25,6 +25,7 @@ from seqscale.kernels.checks import Array, alike, leading
 from seqscale.kernels.compiling import compiled
 from seqscale.kernels.instructions import pointwise, transpose
 from seqscale.kernels.matrices import (
+    CHUNK,
     clear,
     filled,
     move,
@@ -35,8 +36,6 @@ from seqscale.kernels.matrices import (
     solve_lower,
     solve_upper,
 )
-
-CHUNK = 32
 
 _minus = pointwise(lambda a: [a * -1.0])
 _times = pointwise(lambda a, b: [a * b])

@@ -22,9 +22,16 @@ from seqscale.kernels.blocks import run
 from seqscale.kernels.checks import Array, alike, leading
 from seqscale.kernels.compiling import compiled
 from seqscale.kernels.instructions import pointwise, transpose
-from seqscale.kernels.matrices import clear, filled, move, multiply, multiply_lower, multiply_pairs, multiply_upper
-
-CHUNK = 32
+from seqscale.kernels.matrices import (
+    CHUNK,
+    clear,
+    filled,
+    move,
+    multiply,
+    multiply_lower,
+    multiply_pairs,
+    multiply_upper,
+)
 
 _times = pointwise(lambda a, b: [a * b])
 

@@ -23,7 +23,7 @@ from seqscale.kernels.lstm import lstm, lstm_backward, lstm_keeping
 _LIBRARY = torch.library.Library("seqscale", "DEF")
 
 
-def _define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any]) -> Any:
+def define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any]) -> Any:
     """Make an operator of a kernel, and return it.
 
     Args:
@@ -44,7 +44,7 @@ def _define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any])
     return operator.default
 
 
-class _AbstractKernel(Function):
+class AbstractKernel(Function):
     """A function of tensors with models first: under torch.func.vmap a batch is so many times more models."""
 
     @classmethod
@@ -64,19 +64,21 @@ def _with_models(tensor: Tensor, dim: int | None, models: int) -> Tensor:
 
 
 @final
-class _Gradient(_AbstractKernel):
+class Gradient(AbstractKernel):
     """An operator that computes gradients, and has none itself."""
 
     @staticmethod
-    def forward(operator: Any, *tensors: Tensor) -> Any:
-        return operator(*tensors)
+    def forward(operator: Any, *arguments: Any) -> Any:
+        """Run the kernel."""
+        return operator(*arguments)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        pass
+        """Keep nothing."""
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
+        """Say that there is none."""
         raise UnsupportedError("'fused' has no second derivative: choose `reference`, which has.")
 
 
@@ -90,8 +92,8 @@ def _of_weights(ga: Tensor, before: Tensor) -> Tensor:
     return ga.flatten(1, 2).mT @ before.flatten(1, 2)
 
 
-_elman = _define("elman(Tensor a, Tensor h, Tensor w) -> Tensor", elman, lambda a, h, w: torch.empty_like(a))
-_elman_backward = _define(
+_elman = define("elman(Tensor a, Tensor h, Tensor w) -> Tensor", elman, lambda a, h, w: torch.empty_like(a))
+_elman_backward = define(
     "elman_backward(Tensor gy, Tensor y, Tensor w) -> (Tensor, Tensor)",
     elman_backward,
     lambda gy, y, w: (torch.empty_like(y), y.new_empty(y[:, :, 0].shape)),
@@ -99,7 +101,7 @@ _elman_backward = _define(
 
 
 @final
-class Elman(_AbstractKernel):
+class Elman(AbstractKernel):
     """a (m, b, t, h), h (m, b, h), w (m, h, h) -> states (m, b, t, h), as `kernels.elman`."""
 
     @staticmethod
@@ -116,7 +118,7 @@ class Elman(_AbstractKernel):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
         y, h, w = ctx.saved_tensors
-        ga, gh = _Gradient.apply(_elman_backward, gradients[0], y, w)
+        ga, gh = Gradient.apply(_elman_backward, gradients[0], y, w)
         return ga, gh, _of_weights(ga, _before(y, h))
 
 
@@ -126,7 +128,7 @@ def _gru_or_keeping(a: Any, h: Any, w: Any, b_n: Any, keep: bool, threads: int) 
     return gru(a, h, w, b_n, threads), a[:, :, :0, :0]
 
 
-_gru = _define(
+_gru = define(
     "gru(Tensor a, Tensor h, Tensor w, Tensor b_n, bool keep) -> (Tensor, Tensor)",
     _gru_or_keeping,
     lambda a, h, w, b_n, keep: (
@@ -134,7 +136,7 @@ _gru = _define(
         a.new_empty((*a.shape[:3], 4 * h.shape[-1]) if keep else (*a.shape[:2], 0, 0)),
     ),
 )
-_gru_backward = _define(
+_gru_backward = define(
     "gru_backward(Tensor gy, Tensor y, Tensor kept, Tensor h, Tensor w) -> (Tensor, Tensor, Tensor)",
     gru_backward,
     lambda gy, y, kept, h, w: (y.new_empty(*y.shape[:3], 3 * y.shape[3]), torch.empty_like(y), torch.empty_like(h)),
@@ -142,7 +144,7 @@ _gru_backward = _define(
 
 
 @final
-class GRU(_AbstractKernel):
+class GRU(AbstractKernel):
     """a (m, b, t, 3h), h (m, b, h), w (m, 3h, h), b_n (m, h) -> states (m, b, t, h), and what is kept of the gates."""
 
     @staticmethod
@@ -163,7 +165,7 @@ class GRU(_AbstractKernel):
         """Run the kernel's gradient, and gather the weights'."""
         y, kept, h, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
-        ga, gp, gh = _Gradient.apply(_gru_backward, gy, y, kept, h, w)
+        ga, gp, gh = Gradient.apply(_gru_backward, gy, y, kept, h, w)
         gates, before = ga[..., : 2 * y.shape[-1]], _before(y, h)
         of_w = torch.cat((_of_weights(gates, before), _of_weights(gp, before)), dim=1)
         return ga, gh, of_w, gp.sum((1, 2)), None
@@ -175,7 +177,7 @@ def _lstm_or_keeping(a: Any, h: Any, c: Any, w: Any, keep: bool, threads: int) -
     return *lstm(a, h, c, w, threads), a[:, :, :0, :0]
 
 
-_lstm = _define(
+_lstm = define(
     "lstm(Tensor a, Tensor h, Tensor c, Tensor w, bool keep) -> (Tensor, Tensor, Tensor)",
     _lstm_or_keeping,
     lambda a, h, c, w, keep: (
@@ -184,7 +186,7 @@ _lstm = _define(
         a.new_empty((*a.shape[:3], 5 * h.shape[-1]) if keep else (*a.shape[:2], 0, 0)),
     ),
 )
-_lstm_backward = _define(
+_lstm_backward = define(
     "lstm_backward(Tensor gy, Tensor g_last, Tensor kept, Tensor c, Tensor w) -> (Tensor, Tensor, Tensor)",
     lstm_backward,
     lambda gy, g_last, kept, c, w: (
@@ -196,7 +198,7 @@ _lstm_backward = _define(
 
 
 @final
-class LSTM(_AbstractKernel):
+class LSTM(AbstractKernel):
     """a (m, b, t, 4h), h, c (m, b, h), w (m, 4h, h) -> outputs (m, b, t, h), the last c, and what is kept."""
 
     @staticmethod
@@ -218,12 +220,12 @@ class LSTM(_AbstractKernel):
         y, kept, h, c, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         g_last = torch.zeros_like(c) if gradients[1] is None else gradients[1]
-        ga, gh, gc = _Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
+        ga, gh, gc = Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
         return ga, gh, gc, _of_weights(ga, _before(y, h)), None
 
 
-_diagonal = _define("diagonal(Tensor a, Tensor b, Tensor h) -> Tensor", diagonal, lambda a, b, h: torch.empty_like(b))
-_diagonal_backward = _define(
+_diagonal = define("diagonal(Tensor a, Tensor b, Tensor h) -> Tensor", diagonal, lambda a, b, h: torch.empty_like(b))
+_diagonal_backward = define(
     "diagonal_backward(Tensor gy, Tensor y, Tensor a, Tensor h) -> (Tensor, Tensor, Tensor)",
     diagonal_backward,
     lambda gy, y, a, h: (_each_row(a, y), torch.empty_like(y), torch.empty_like(h)),
@@ -236,7 +238,7 @@ def _each_row(a: Tensor, y: Tensor) -> Tensor:
 
 
 @final
-class Diagonal(_AbstractKernel):
+class Diagonal(AbstractKernel):
     """a (m, b or 1, t or 1, h), b (m, b, t, h), h (m, b, h) -> states (m, b, t, h), as `kernels.diagonal`."""
 
     @staticmethod
@@ -253,17 +255,17 @@ class Diagonal(_AbstractKernel):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient."""
         y, a, h = ctx.saved_tensors
-        ga, gb, gh = _Gradient.apply(_diagonal_backward, gradients[0], y, a, h)
+        ga, gb, gh = Gradient.apply(_diagonal_backward, gradients[0], y, a, h)
         return ga.sum_to_size(a.shape), gb, gh
 
 
-_diagonal_complex = _define(
+_diagonal_complex = define(
     "diagonal_complex(Tensor a_re, Tensor a_im, Tensor b_re, Tensor b_im, Tensor h_re, Tensor h_im) "
     "-> (Tensor, Tensor)",
     diagonal_complex,
     lambda a_re, a_im, b_re, b_im, h_re, h_im: (torch.empty_like(b_re), torch.empty_like(b_im)),
 )
-_diagonal_complex_backward = _define(
+_diagonal_complex_backward = define(
     "diagonal_complex_backward(Tensor gy_re, Tensor gy_im, Tensor y_re, Tensor y_im, Tensor a_re, Tensor a_im, "
     "Tensor h_re, Tensor h_im) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     diagonal_complex_backward,
@@ -275,7 +277,7 @@ _diagonal_complex_backward = _define(
 
 
 @final
-class DiagonalComplex(_AbstractKernel):
+class DiagonalComplex(AbstractKernel):
     """As `Diagonal`, each complex tensor as two, of its real and imaginary parts."""
 
     @staticmethod
@@ -292,7 +294,7 @@ class DiagonalComplex(_AbstractKernel):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient."""
         y_re, y_im, a_re, a_im, h_re, h_im = ctx.saved_tensors
-        ga_re, ga_im, *others = _Gradient.apply(
+        ga_re, ga_im, *others = Gradient.apply(
             _diagonal_complex_backward, *gradients, y_re, y_im, a_re, a_im, h_re, h_im
         )
         return ga_re.sum_to_size(a_re.shape), ga_im.sum_to_size(a_im.shape), *others

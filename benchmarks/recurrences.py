@@ -1,6 +1,6 @@
 """How fast the fused recurrences are: against what else computes the same, this machine's ceilings, and in training.
 
-    make bench      or      python -m benchmarks.recurrences [--threads 2] [--rounds 9] [--only elman gru] [--json FILE]
+    make bench      or      python -m benchmarks.recurrences [--threads 2] [--rounds 7] [--only elman gru] [--json FILE]
 
 In interleaved rounds, six at least of any figure (`rounds`): the fused kernels, torch.nn.RNN, GRU and LSTM (the last by
 oneDNN), a numpy loop over steps, mambapy's pscan, and jitted jax.lax.scan and associative_scan in a process of their
@@ -13,8 +13,9 @@ Threads: torch, the kernels, numpy's BLAS and the reading of caches use --thread
 cores, is held to that many cores by the system (sched_setaffinity, Linux; elsewhere it uses all). With one thread every
 figure is processor time; with more it is time on the wall.
 
-Ceilings, in the same rounds: a product of two 1536 x 1536 matrices, an array of the size of the recurrent weights read
-as often as the recurrence reads them, and for the diagonal recurrence a copy of as many bytes as it must move.
+Ceilings, in the same rounds: a product of two 1536 x 1536 matrices, by torch or numpy as is faster; an array of the
+size of the recurrent weights read as often as the recurrence reads them; and for the diagonal recurrence a copy of as
+many bytes as it must move.
 Shapes are (B, I, H, T): batch, inputs, hidden units, tokens. Not a test: machines differ and are shared.
 """
 
@@ -36,7 +37,7 @@ PARTS = ("elman", "gru", "lstm", "diagonal", *MODULES, "training")
 def main() -> None:
     """Print all figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9, help="of each figure, where its calls are fast enough")
+    parser.add_argument("--rounds", type=int, default=7, help="of each figure, where its calls are fast enough")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")

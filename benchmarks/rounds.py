@@ -18,7 +18,7 @@ import torch
 from seqscale.fit.interval import Interval, median_ratio_interval
 
 FEWEST = 6  # rounds of any figure, however slow: from six on a median has an interval whatever the distribution
-LONGEST_S = 3.0  # of all rounds of one figure: beyond FEWEST, slow calls get no more of them
+LONGEST_S = 2.0  # of all rounds of one figure: beyond FEWEST, slow calls get no more of them
 SHORTEST_S = 0.01  # of one sample: shorter calls are repeated
 MOST_REPEATS = 100
 REST_S = 0.02  # before each sample: threads of the call before spin for some milliseconds before they sleep
@@ -72,11 +72,8 @@ def clock_of(threads: int) -> Callable[[], float]:
 
 
 def interleaved(timers: Mapping[str, Timer], wanted: int, rest_s: float = REST_S) -> Rounds:
-    """Time every call once a round, in turn; the first calls, which compile and fill caches, are not kept."""
-    repeats = {}
-    for name, timed in timers.items():
-        timed(1)
-        repeats[name] = min(MOST_REPEATS, math.ceil(SHORTEST_S / max(timed(1), 1e-9)))
+    """Time calls, each of which has been made before (what it compiles is there), once a round, in turn."""
+    repeats = {name: min(MOST_REPEATS, math.ceil(SHORTEST_S / max(timed(1), 1e-9))) for name, timed in timers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in timers}
     began = time.perf_counter()
     done = 0

@@ -1,0 +1,127 @@
+"""What is measured: the calls of one recurrence and one mode, and this machine's ceilings, in the same rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+import numpy as np
+import torch
+
+from benchmarks import limits, peers
+from benchmarks.jax_child import Jax
+from benchmarks.peers import Arrays, Calls
+from benchmarks.rounds import Call, Timer, interleaved, timer
+from benchmarks.targets import CEILINGS, DIAGONAL, SELECTIVE, Row, Shape
+
+APART = 1e-3  # no peer may be further off: a mistake shows as far more, rounding over thousands of steps as less
+
+# reads and writes of an array of b's size over those of one copy: b, y; with the gradient y and gy read, gb written
+_COPIES = {"forward": 1.0, "both": 2.5}
+
+
+def nonlinear(cell: str, shape: Shape, mode: str, wanted: int, jax: Jax | None) -> Row:
+    """Measure a cell against torch.nn, jax.lax.scan and, forward, a numpy loop.
+
+    Ceilings: "products", as many floating-point operations in products of large matrices (with the gradient three times
+    as many as forward); for batch 1 also "read", the recurrent weights read once a step (with the gradient twice).
+    """
+    arrays = peers.nonlinear_arrays(cell, shape)
+    batch, _, _, length = shape
+    passes = {"forward": 1, "both": 3}[mode]
+    tops = {"products": limits.products(passes * 2 * batch * length * (arrays["w_x"].size + arrays["w_h"].size))}
+    if batch == 1:
+        tops["read"] = limits.reading(arrays["w_h"].nbytes, {"forward": 1, "both": 2}[mode] * length)
+    return _row(cell, shape, mode, peers.nonlinear(cell, arrays)[mode], {"lax.scan": cell}, arrays, tops, wanted, jax)
+
+
+def linear(name: str, mode: str, wanted: int, jax: Jax | None) -> Row:
+    """Measure a linear recurrence: "diagonal", or that of a module here of this name, whose calls() are as `peers`'."""
+    if name == "diagonal":
+        return _diagonal(mode, wanted, jax)
+    calls: Calls = import_module(f"benchmarks.{name}").calls()
+    return _selective(calls[mode], mode, wanted, jax) if name == "selective" else given(name, calls[mode], mode, wanted)
+
+
+def given(name: str, calls: Mapping[str, Call], mode: str, wanted: int) -> Row:
+    """Measure calls by name, of which "fused" is one."""
+    for call in calls.values():
+        call()
+    return _timed(name, (), mode, {peer: timer(call) for peer, call in calls.items()}, wanted)
+
+
+def _diagonal(mode: str, wanted: int, jax: Jax | None) -> Row:
+    """Measure the diagonal recurrence against scans, and a copy of as many bytes as it must move."""
+    arrays = peers.diagonal_arrays(DIAGONAL)
+    tops = {"copy": limits.copying(torch.from_numpy(arrays["b"]), _COPIES[mode])}
+    names = {"lax.scan": "diagonal", "associative_scan": "associative"}
+    return _row("diagonal", DIAGONAL, mode, peers.diagonal(arrays)[mode], names, arrays, tops, wanted, jax)
+
+
+def _selective(calls: Mapping[str, Call], mode: str, wanted: int, jax: Jax | None) -> Row:
+    """Measure the selective scan by the calls of its module, and by jax.lax.scan on arrays of the same sizes."""
+    arrays = selective_arrays(SELECTIVE)
+    timers = {name: timer(call) for name, call in calls.items()}
+    if jax is not None:
+        jax.load(arrays)
+        timers["lax.scan"] = jax.timer("selective", mode)
+    for timed in timers.values():
+        timed(1)
+    return _timed("selective", SELECTIVE, mode, timers, wanted)
+
+
+def selective_arrays(shape: Shape) -> Arrays:
+    """Return what the selective scan is given, drawn as a trained layer has it: small steps, decaying states.
+
+    Args:
+        shape: batch, time, channels, states.
+    """
+    batch, length, channels, states = shape
+    rng = np.random.default_rng(0)
+    found = {
+        "x": rng.standard_normal((batch, length, channels)),
+        "delta": rng.uniform(1e-3, 0.1, (batch, length, channels)),
+        "a": -np.tile(np.arange(1.0, states + 1), (channels, 1)),
+        "b_t": rng.standard_normal((batch, length, states)),
+        "c_t": rng.standard_normal((batch, length, states)),
+        "h": np.zeros((batch, channels, states)),
+        "gy": rng.standard_normal((batch, length, channels)),
+    }
+    return {name: array.astype(np.float32) for name, array in found.items()}
+
+
+def _row(
+    name: str, shape: Shape, mode: str, calls: Mapping[str, Call], in_jax: Mapping[str, str], arrays: Arrays,
+    tops: Mapping[str, Timer], wanted: int, jax: Jax | None,
+) -> Row:  # fmt: skip
+    """Measure calls and jax's functions, by the name of their peer, once all agree."""
+    own = peers.outputs(calls["fused"])
+    apart = {peer: peers.apart(peers.outputs(call), own) for peer, call in calls.items()}
+    timers = {peer: timer(call) for peer, call in calls.items()}
+    if jax is not None:
+        jax.load(arrays)
+        for peer, function in in_jax.items():
+            apart[peer] = peers.apart(jax.outputs(function, mode), own)
+            timers[peer] = jax.timer(function, mode)
+    # NaN is greater than nothing, so this is asked the other way round
+    if not all(off <= APART for off in apart.values()):
+        raise AssertionError(f"{name} {shape}, {mode}: not the same as the fused kernel: {apart}")
+    return _timed(name, shape, mode, {**timers, **tops}, wanted, max(apart.values()))
+
+
+def _timed(
+    name: str, shape: Shape, mode: str, timers: Mapping[str, Timer], wanted: int, apart: float | None = None
+) -> Row:
+    """Time calls and ceilings in the same rounds."""
+    found = interleaved(timers, wanted)
+    over = {other: found.ratio(other, "fused") for other in timers if other != "fused"}
+    return Row(
+        name=name,
+        shape=shape,
+        mode=mode,
+        rounds=found.count,
+        seconds=found.median("fused"),
+        ratios={peer: ratio for peer, ratio in over.items() if peer not in CEILINGS},
+        shares={top: share for top, share in over.items() if top in CEILINGS},
+        apart=apart,
+    )

@@ -18,7 +18,8 @@ READ_BYTES = 2**31  # of one sample of reading, at the least: small arrays are r
 def products(flops: float) -> Timer:
     """Return what times so many floating-point operations at the rate of a product of two large matrices.
 
-    By torch's library or numpy's, whichever is faster: on an AMD EPYC numpy's took 0.85 of the time of torch's.
+    By torch's library or numpy's, whichever is faster: on an AMD EPYC numpy's took 0.85 of the time of torch's. No
+    library reaches all that a processor can do, so a share may exceed 1.
     """
     square = torch.randn(SQUARE, SQUARE)
     array = square.numpy()

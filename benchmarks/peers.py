@@ -88,7 +88,8 @@ def diagonal(arrays: Arrays) -> Calls:
 
 def apart(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:
     """Return the greatest difference of two peers' arrays, each as a share of the greatest number wanted in it."""
-    return max(float(np.abs(f - w).max() / np.abs(w).max()) for f, w in zip(found, wanted, strict=True))
+    # numpy's maximum keeps NaN, which Python's drops
+    return float(np.max([np.abs(f - w).max() / np.abs(w).max() for f, w in zip(found, wanted, strict=True)]))
 
 
 def outputs(call: Call) -> list[np.ndarray]:

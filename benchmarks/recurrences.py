@@ -57,8 +57,8 @@ def run(given: argparse.Namespace) -> None:
 
     torch.set_num_threads(given.threads)
     has_jax = jax_child.available()
-    known = {**versions(), "jax": version("jax")} if has_jax else versions()
-    print(f"{datetime.now(UTC):%Y-%m-%d}; {this_machine().fingerprint}; {given.threads} threads; float32")
+    known = versions() | {name: version(name) for name in ("numba", "mambapy", *(["jax"] if has_jax else []))}
+    print(f"{datetime.now(UTC):%Y-%m-%d}; {this_machine().fingerprint}; threads {given.threads}; float32")
     print("; ".join(f"{name} {of}" for name, of in known.items()))
     print(training.first_call())
     if not has_jax:
@@ -72,9 +72,13 @@ def run(given: argparse.Namespace) -> None:
                 for name in cells:
                     found.append(rows.nonlinear(name, shape, mode, given.rounds, jax))
                     print(tables.cell(found[-1]), flush=True)
-        print("\n".join(["", *tables.loops(found), "", tables.LINEAR_HEAD]))
-        for name in ("diagonal", *MODULES):
-            for mode in MODES if name in given.only else ():
+        for line in tables.loops(found):
+            print(line)
+        linear = [name for name in ("diagonal", *MODULES) if name in given.only]
+        if linear:
+            print(f"\n{tables.LINEAR_HEAD}")
+        for name in linear:
+            for mode in MODES:
                 found.append(rows.linear(name, mode, given.rounds, jax))
                 print("\n".join(tables.linear(found[-1])), flush=True)
     if found:

@@ -18,10 +18,10 @@ import torch
 from seqscale.fit.interval import Interval, median_ratio_interval
 
 FEWEST = 6  # rounds of any figure, however slow: from six on a median has an interval whatever the distribution
-LONGEST_S = 2.0  # of all rounds of one figure: beyond FEWEST, slow calls get no more of them
+LONGEST_S = 3.0  # of all rounds of one figure: beyond FEWEST, slow calls get no more of them
 SHORTEST_S = 0.01  # of one sample: shorter calls are repeated
 MOST_REPEATS = 100
-REST_S = 0.02  # before each sample: threads of the call before spin for some milliseconds before they sleep
+REST_S = 0.01  # before each sample: threads of the call before spin for some milliseconds before they sleep
 
 Call = Callable[[], object]
 Timer = Callable[[int], float]  # how many times -> seconds of so many calls, one after another

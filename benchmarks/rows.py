@@ -103,8 +103,7 @@ def _row(
         for peer, function in in_jax.items():
             apart[peer] = peers.apart(jax.outputs(function, mode), own)
             timers[peer] = jax.timer(function, mode)
-    # NaN is greater than nothing, so this is asked the other way round
-    if not all(off <= APART for off in apart.values()):
+    if not all(off <= APART for off in apart.values()):  # NaN is not
         raise AssertionError(f"{name} {shape}, {mode}: not the same as the fused kernel: {apart}")
     return _timed(name, shape, mode, {**timers, **tops}, wanted, max(apart.values()))
 

@@ -37,7 +37,7 @@ def loops(rows: Iterable[Row]) -> Sequence[str]:
         if "numpy" in row.ratios:
             found.setdefault(_shape(row), {})[row.name] = ratio(row.ratios["numpy"])
     names = list(dict.fromkeys(name for cells in found.values() for name in cells))
-    lines = [_columns("numpy loop / fused", names), f"|{'---|' * (1 + len(names))}"]
+    lines = ["", _columns("numpy loop / fused", names), f"|{'---|' * (1 + len(names))}"]
     lines += [_columns(shape, [cells.get(name, "-") for name in names]) for shape, cells in found.items()]
     return lines if found else []
 

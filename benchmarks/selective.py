@@ -1,23 +1,22 @@
 """How fast the selective scan's kernel is: against mambapy's parallel scan and transformers' loop, on a CPU.
 
-    python benchmarks/selective.py [--rounds 5] [--threads 2]
+    python -m benchmarks.recurrences --only selective
 
-Figures are ratios of two calls in one round, as in `recurrences.py`. The kernel is called with numpy's arrays, its
+The kernel is called with numpy's arrays, its
 peers with torch's tensors. Before a pass is timed, its calls are compared: outputs, and the gradients of all arguments.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 from mambapy.pscan import pscan
-from recurrences import Call, ratio, rounds
 from torch import Tensor
 from transformers.models.mamba.modeling_mamba import mamba_selective_scan
 
+from benchmarks.rounds import Call
 from seqscale.kernels.selective import selective, selective_backward, selective_keeping
 
 SHAPE = (2, 2048, 256, 16)  # batch, tokens, channels, states of a channel
@@ -38,7 +37,7 @@ def transformers(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor) -> T
 
 
 def calls() -> Mapping[str, Mapping[str, Call]]:
-    """Return by "forward" and "both" the calls to be timed; "both" returns the outputs and all gradients."""
+    """Return by "forward" and "both" the calls to be timed, which agree; the latter gives all gradients too."""
     batch, length, width, states = SHAPE
     rng = np.random.default_rng(0)
     of_x, of_b = (batch, length, width), (batch, length, states)
@@ -68,10 +67,13 @@ def calls() -> Mapping[str, Mapping[str, Call]]:
         return call
 
     # not the gradient of transformers' loop: for each token it writes the gradient of all of them, minutes a call
-    return {
+    found = {
         "forward": {"fused": ours, "mambapy": forward(mambapy), "transformers": forward(transformers)},
         "both": {"fused": ours_both, "mambapy": both(mambapy)},
     }
+    for of_pass in found.values():
+        compare(of_pass)
+    return found
 
 
 def compare(of_pass: Mapping[str, Call]) -> None:
@@ -82,22 +84,3 @@ def compare(of_pass: Mapping[str, Call]) -> None:
             off = float(np.abs(np.asarray(found) - own).max() / np.abs(own).max())
             if not off <= CLOSE:
                 raise ValueError(f"{name}: result {place} differs by {off:.1e} of the greatest.")
-
-
-def main() -> None:
-    """Print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    print(f"(B, T, D, N) = {SHAPE}, {given.threads} threads")
-    for which, of_pass in calls().items():
-        compare(of_pass)
-        found = rounds(of_pass, given.rounds)
-        shown = ", ".join(f"{name} / fused {ratio(found, name, 'fused')}" for name in of_pass if name != "fused")
-        print(f"{which}: {shown}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -80,14 +80,14 @@ def functions() -> dict:
         same = jnp.broadcast_to(a, (b.shape[0], 1, a.shape[0]))
         return jax.lax.associative_scan(together, (same, b))[1]
 
-    def selective(x, delta, a, b_t, c_t, h):
+    def selective(x, delta, a, b_t, c_t):
         # h[d, n] = exp(delta[d] a[d, n]) h[d, n] + delta[d] b[n] x[d],   y[d] = sum over n of c[n] h[d, n]
         def step(h, now):
             x, delta, b, c = now
             h = jnp.exp(delta[..., None] * a) * h + (delta * x)[..., None] * b[:, None]
             return h, (h * c[:, None]).sum(-1)
 
-        return jax.lax.scan(step, h, (x, delta, b_t, c_t))[1]
+        return jax.lax.scan(step, jnp.zeros((x.shape[1], *a.shape)), (x, delta, b_t, c_t))[1]
 
     return {f.__name__: f for f in (elman, gru, lstm, diagonal, associative, selective)}
 

@@ -41,7 +41,7 @@ def nonlinear_arrays(cell: str, shape: Sequence[int]) -> Arrays:
 
 def nonlinear(cell: str, arrays: Arrays) -> Calls:
     """Return the calls of a cell: "fused", "torch.nn" and, forward alone, "numpy"."""
-    gy, *leaves = _tensors(arrays, "gy", "x", "w_x", "w_h", "b_x", "b_h")
+    gy, *leaves = tensors(arrays, "gy", "x", "w_x", "w_h", "b_x", "b_h")
     x, *weights = leaves
     module = CELLS[cell][0](x.shape[-1], gy.shape[-1], batch_first=True)
     with torch.no_grad():
@@ -54,7 +54,7 @@ def nonlinear(cell: str, arrays: Arrays) -> Calls:
         return found[0] if isinstance(found, tuple) else found
 
     ways = {"fused": (ours, leaves), "torch.nn": (lambda: module(x)[0], (x, *module.parameters()))}
-    calls = _by_mode(ways, gy)
+    calls = by_mode(ways, gy)
     calls["forward"]["numpy"] = lambda: (_LOOPS[cell](arrays),)
     return calls
 
@@ -76,14 +76,14 @@ def diagonal(arrays: Arrays) -> Calls:
     mambapy's pscan takes a and b of (batch, time, channels, states), a for every token. Units are its states here:
     as channels, of one state each, they took it some 10 % longer.
     """
-    gy, a, b = _tensors(arrays, "gy", "a", "b")
+    gy, a, b = tensors(arrays, "gy", "a", "b")
     h = torch.zeros_like(b[:, 0])
     ways = {
         "fused": (lambda: fused.diagonal(a, b, h), (a, b)),
         "layer scan": (lambda: diagonal_scan(b, h, -torch.log(a)), (a, b)),
         "pscan": (lambda: pscan(a.expand(b.shape).unsqueeze(2), b.unsqueeze(2)).squeeze(2), (a, b)),
     }
-    return _by_mode(ways, gy)
+    return by_mode(ways, gy)
 
 
 def apart(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> float:
@@ -97,12 +97,12 @@ def outputs(call: Call) -> list[np.ndarray]:
     return [np.asarray(value) if isinstance(value, np.ndarray) else value.detach().numpy() for value in call()]
 
 
-def _tensors(arrays: Arrays, gradient: str, *leaves: str) -> list[Tensor]:
+def tensors(arrays: Arrays, gradient: str, *leaves: str) -> list[Tensor]:
     """Return the gradient of the outputs, and the leaves, whose gradients can be asked for."""
     return [torch.from_numpy(arrays[gradient]), *(torch.tensor(arrays[n], requires_grad=True) for n in leaves)]
 
 
-def _by_mode(
+def by_mode(
     ways: Mapping[str, tuple[Callable[[], Tensor], Sequence[Tensor]]], gy: Tensor
 ) -> dict[str, dict[str, Call]]:
     """Return calls by mode and name from functions and their leaves."""

@@ -3,11 +3,11 @@
     make bench      or      python -m benchmarks.recurrences [--threads 2] [--rounds 7] [--only elman gru] [--json FILE]
 
 In interleaved rounds, six at least of any figure (`rounds`): the fused kernels, torch.nn.RNN, GRU and LSTM (the last by
-oneDNN), a numpy loop over steps, mambapy's pscan, and jitted jax.lax.scan and associative_scan in a process of their
-own (`jax_peer`). All are given the same arrays, and all outputs and gradients are compared before anything is timed;
-the selective scan and the matrix states, whose modules here make their own calls, are compared by the tests. The
-input's products stand outside the loop in all but torch.nn, which sees to that itself. torch.nn is given the batch
-first, as the kernels are; jax is given time first, as its scan wants it, and its first, compiling call is not counted.
+oneDNN), a numpy loop over steps, mambapy's pscan, transformers' loop, and jitted jax.lax.scan and associative_scan in a
+process of their own (`jax_peer`). All are given the same arrays, and all outputs and gradients are compared before
+anything is timed. The input's products stand outside the loop in all but torch.nn, which sees to that itself. torch.nn
+is given the batch first, as the kernels are; jax is given time first, as its scan wants it, and its first, compiling
+call is not counted.
 
 Threads: torch, the kernels, numpy's BLAS and the reading of caches use --threads; jax, which takes as many as it finds
 cores, is held to that many cores by the system (sched_setaffinity, Linux; elsewhere it uses all). With one thread every
@@ -30,8 +30,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 MODES = ("forward", "both")
-MODULES = [name for name in ("selective", "matrix_states") if Path(__file__).with_name(f"{name}.py").exists()]
-PARTS = ("elman", "gru", "lstm", "diagonal", *MODULES, "training")
+LINEAR = ("diagonal", "selective")
+PARTS = ("elman", "gru", "lstm", *LINEAR, "training")
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def run(given: argparse.Namespace) -> None:
                     print(tables.cell(found[-1]), flush=True)
         for line in tables.loops(found):
             print(line)
-        linear = [name for name in ("diagonal", *MODULES) if name in given.only]
+        linear = [name for name in LINEAR if name in given.only]
         if linear:
             print(f"\n{tables.LINEAR_HEAD}")
         for name in linear:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 
-import numpy as np
 import torch
 
 from benchmarks import limits, peers
 from benchmarks.jax_child import Jax
-from benchmarks.peers import Arrays, Calls
+from benchmarks.peers import Arrays
 from benchmarks.rounds import Call, Timer, interleaved, timer
-from benchmarks.targets import CEILINGS, DIAGONAL, SELECTIVE, Row, Shape
+from benchmarks.selective import selective_arrays, selective_calls
+from benchmarks.targets import DIAGONAL, SELECTIVE, Row, Shape
 
 APART = 1e-3  # no peer may be further off: a mistake shows as far more, rounding over thousands of steps as less
 
@@ -36,18 +35,11 @@ def nonlinear(cell: str, shape: Shape, mode: str, wanted: int, jax: Jax | None) 
 
 
 def linear(name: str, mode: str, wanted: int, jax: Jax | None) -> Row:
-    """Measure a linear recurrence: "diagonal", or that of a module here of this name, whose calls() are as `peers`'."""
+    """Measure a linear recurrence, "diagonal" or "selective"."""
     if name == "diagonal":
         return _diagonal(mode, wanted, jax)
-    calls: Calls = import_module(f"benchmarks.{name}").calls()
-    return _selective(calls[mode], mode, wanted, jax) if name == "selective" else given(name, calls[mode], mode, wanted)
-
-
-def given(name: str, calls: Mapping[str, Call], mode: str, wanted: int) -> Row:
-    """Measure calls by name, of which "fused" is one."""
-    for call in calls.values():
-        call()
-    return _timed(name, (), mode, {peer: timer(call) for peer, call in calls.items()}, wanted)
+    arrays = selective_arrays(SELECTIVE)
+    return _row(name, SELECTIVE, mode, selective_calls(arrays)[mode], {"lax.scan": name}, arrays, {}, wanted, jax)
 
 
 def _diagonal(mode: str, wanted: int, jax: Jax | None) -> Row:
@@ -56,38 +48,6 @@ def _diagonal(mode: str, wanted: int, jax: Jax | None) -> Row:
     tops = {"copy": limits.copying(torch.from_numpy(arrays["b"]), _COPIES[mode])}
     names = {"lax.scan": "diagonal", "associative_scan": "associative"}
     return _row("diagonal", DIAGONAL, mode, peers.diagonal(arrays)[mode], names, arrays, tops, wanted, jax)
-
-
-def _selective(calls: Mapping[str, Call], mode: str, wanted: int, jax: Jax | None) -> Row:
-    """Measure the selective scan by the calls of its module, and by jax.lax.scan on arrays of the same sizes."""
-    arrays = selective_arrays(SELECTIVE)
-    timers = {name: timer(call) for name, call in calls.items()}
-    if jax is not None:
-        jax.load(arrays)
-        timers["lax.scan"] = jax.timer("selective", mode)
-    for timed in timers.values():
-        timed(1)
-    return _timed("selective", SELECTIVE, mode, timers, wanted)
-
-
-def selective_arrays(shape: Shape) -> Arrays:
-    """Return what the selective scan is given, drawn as a trained layer has it: small steps, decaying states.
-
-    Args:
-        shape: batch, time, channels, states.
-    """
-    batch, length, channels, states = shape
-    rng = np.random.default_rng(0)
-    found = {
-        "x": rng.standard_normal((batch, length, channels)),
-        "delta": rng.uniform(1e-3, 0.1, (batch, length, channels)),
-        "a": -np.tile(np.arange(1.0, states + 1), (channels, 1)),
-        "b_t": rng.standard_normal((batch, length, states)),
-        "c_t": rng.standard_normal((batch, length, states)),
-        "h": np.zeros((batch, channels, states)),
-        "gy": rng.standard_normal((batch, length, channels)),
-    }
-    return {name: array.astype(np.float32) for name, array in found.items()}
 
 
 def _row(
@@ -105,22 +65,15 @@ def _row(
             timers[peer] = jax.timer(function, mode)
     if not all(off <= APART for off in apart.values()):  # NaN is not
         raise AssertionError(f"{name} {shape}, {mode}: not the same as the fused kernel: {apart}")
-    return _timed(name, shape, mode, {**timers, **tops}, wanted, max(apart.values()))
-
-
-def _timed(
-    name: str, shape: Shape, mode: str, timers: Mapping[str, Timer], wanted: int, apart: float | None = None
-) -> Row:
-    """Time calls and ceilings in the same rounds."""
-    found = interleaved(timers, wanted)
-    over = {other: found.ratio(other, "fused") for other in timers if other != "fused"}
+    found = interleaved({**timers, **tops}, wanted)
+    over = {other: found.ratio(other, "fused") for other in (*timers, *tops) if other != "fused"}
     return Row(
         name=name,
         shape=shape,
         mode=mode,
         rounds=found.count,
         seconds=found.median("fused"),
-        ratios={peer: ratio for peer, ratio in over.items() if peer not in CEILINGS},
-        shares={top: share for top, share in over.items() if top in CEILINGS},
-        apart=apart,
+        ratios={peer: ratio for peer, ratio in over.items() if peer in timers},
+        shares={top: share for top, share in over.items() if top in tops},
+        apart=max(apart.values()),
     )

@@ -1,14 +1,11 @@
-"""How fast the selective scan's kernel is: against mambapy's parallel scan and transformers' loop, on a CPU.
+"""The selective scan: our kernel, mambapy's parallel scan and transformers' loop, as `peers` has other recurrences.
 
-    python -m benchmarks.recurrences --only selective
-
-The kernel is called with numpy's arrays, its
-peers with torch's tensors. Before a pass is timed, its calls are compared: outputs, and the gradients of all arguments.
+The kernel is called with numpy's arrays, as no layer has it yet; its peers with torch's tensors. All start from zeros.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,11 +13,50 @@ from mambapy.pscan import pscan
 from torch import Tensor
 from transformers.models.mamba.modeling_mamba import mamba_selective_scan
 
-from benchmarks.rounds import Call
+from benchmarks.peers import Arrays, Calls, by_mode, tensors
 from seqscale.kernels.selective import selective, selective_backward, selective_keeping
 
-SHAPE = (2, 2048, 256, 16)  # batch, tokens, channels, states of a channel
-CLOSE = 1e-4  # of the greatest; the peers add up in float32 in an order of their own
+
+def selective_arrays(shape: Sequence[int]) -> Arrays:
+    """Return what the selective scan is given, drawn as a trained layer has it: small steps, decaying states.
+
+    Args:
+        shape: batch, time, channels, states.
+    """
+    batch, length, channels, states = shape
+    rng = np.random.default_rng(0)
+    found = {
+        "x": rng.standard_normal((batch, length, channels)),
+        "delta": rng.uniform(1e-3, 0.1, (batch, length, channels)),
+        "a": -np.tile(np.arange(1.0, states + 1), (channels, 1)),
+        "b_t": rng.standard_normal((batch, length, states)),
+        "c_t": rng.standard_normal((batch, length, states)),
+        "gy": rng.standard_normal((batch, length, channels)),
+    }
+    return {name: array.astype(np.float32) for name, array in found.items()}
+
+
+def selective_calls(arrays: Arrays) -> Calls:
+    """Return the calls: "fused", "mambapy" and, forward alone, "transformers".
+
+    Its loop has no gradient here: for each token autograd writes one of the states of all tokens, and a call did not
+    end within 150 s.
+    """
+    gy, *leaves = tensors(arrays, "gy", "x", "delta", "a", "b_t", "c_t")
+    ways = {"mambapy": (lambda: mambapy(*leaves), leaves), "transformers": (lambda: transformers(*leaves), leaves)}
+    calls = by_mode(ways, gy)
+    del calls["both"]["transformers"]
+    *given, of_y = (array[None] for array in arrays.values())
+    h = np.zeros((*of_y.shape[:2], *arrays["a"].shape), np.float32)
+
+    def both() -> tuple[np.ndarray, ...]:
+        threads = torch.get_num_threads()
+        y, _, kept = selective_keeping(*given, h, threads)
+        return y[0], *(part[0] for part in selective_backward(of_y, h, kept, *given, threads)[:-1])
+
+    calls["forward"]["fused"] = lambda: (selective(*given, h, torch.get_num_threads())[0][0],)
+    calls["both"]["fused"] = both
+    return calls
 
 
 def mambapy(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
@@ -34,53 +70,3 @@ def transformers(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor) -> T
     """Return the outputs of transformers' loop over tokens, which has channels before time."""
     y: Tensor = mamba_selective_scan(x.mT, delta.mT, a, b.mT, c.mT)
     return y.mT
-
-
-def calls() -> Mapping[str, Mapping[str, Call]]:
-    """Return by "forward" and "both" the calls to be timed, which agree; the latter gives all gradients too."""
-    batch, length, width, states = SHAPE
-    rng = np.random.default_rng(0)
-    of_x, of_b = (batch, length, width), (batch, length, states)
-    x, delta, b, c, gy = (rng.standard_normal(s).astype(np.float32) for s in (of_x, of_x, of_b, of_b, of_x))
-    delta = 0.1 * np.abs(delta)
-    a = -np.tile(np.arange(1, states + 1, dtype=np.float32), (width, 1))  # where Mamba starts
-    leaves = [torch.tensor(part).requires_grad_() for part in (x, delta, a, b, c)]
-    one = [part[None] for part in (x, delta, a, b, c)]
-    h = np.zeros((1, batch, width, states), np.float32)
-
-    def ours() -> list[np.ndarray]:
-        return [selective(*one, h, torch.get_num_threads())[0][0]]
-
-    def ours_both() -> list[np.ndarray]:
-        threads = torch.get_num_threads()
-        y, _, kept = selective_keeping(*one, h, threads)
-        return [y[0], *(part[0] for part in selective_backward(gy[None], h, kept, *one, threads)[:-1])]
-
-    def forward(peer: Call) -> Call:
-        return torch.no_grad()(lambda: [peer(*leaves)])
-
-    def both(peer: Call) -> Call:
-        def call() -> list[Tensor]:
-            y = peer(*leaves)
-            return [y.detach(), *torch.autograd.grad(y, leaves, torch.tensor(gy))]
-
-        return call
-
-    # not the gradient of transformers' loop: for each token it writes the gradient of all of them, minutes a call
-    found = {
-        "forward": {"fused": ours, "mambapy": forward(mambapy), "transformers": forward(transformers)},
-        "both": {"fused": ours_both, "mambapy": both(mambapy)},
-    }
-    for of_pass in found.values():
-        compare(of_pass)
-    return found
-
-
-def compare(of_pass: Mapping[str, Call]) -> None:
-    """Raise ValueError unless all calls return the same numbers."""
-    wanted = of_pass["fused"]()
-    for name, call in of_pass.items():
-        for place, (found, own) in enumerate(zip(call(), wanted, strict=True)):
-            off = float(np.abs(np.asarray(found) - own).max() / np.abs(own).max())
-            if not off <= CLOSE:
-                raise ValueError(f"{name}: result {place} differs by {off:.1e} of the greatest.")

@@ -50,7 +50,7 @@ LINEAR_HEAD = f"""\
 def linear(row: Row) -> Sequence[str]:
     """Return the lines of a linear recurrence: one for each peer and each ceiling."""
     judged = {j.target.against: j for j in judge(row)}
-    title = " ".join(word for word in (row.name, _SIZES.get(row.shape), _shape(row), row.mode) if word)
+    title = f"{row.name} {_SIZES[row.shape]} {_shape(row)} {row.mode}"
     lines = []
     for peer, found in (row.ratios | row.shares).items():
         seen = f"{found[0]:.0%} [{found[1]:.0%},{found[2]:.0%}]" if peer in CEILINGS else ratio(found)
@@ -112,7 +112,7 @@ def _columns(first: str, others: Iterable[str]) -> str:
 
 
 def _shape(row: Row) -> str:
-    return f"({','.join(map(str, row.shape))})" if row.shape else ""
+    return f"({','.join(map(str, row.shape))})"
 
 
 def _word(judged: Judged) -> str:

@@ -34,13 +34,13 @@ class Row:
 
     Attributes:
         name: of the recurrence.
-        shape: as its list above has it; () where its module says it in the name.
+        shape: as its list above has it.
         mode: "forward" or "both".
         rounds: how many.
         seconds: median of one call of the fused kernel.
         ratios: by peer, its time over the fused kernel's.
         shares: by ceiling, the part of it that the fused kernel reaches.
-        apart: how far any peer's outputs were from the fused kernel's; None where that is not looked at here.
+        apart: how far any peer's outputs or gradients were from the fused kernel's.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Row:
     seconds: float
     ratios: Mapping[str, Found]
     shares: Mapping[str, Found]
-    apart: float | None = None
+    apart: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import jax_child, limits, peers, rows, tables
 from benchmarks.rounds import FEWEST, Rounds, interleaved, timer
+from benchmarks.selective import selective_arrays, selective_calls
 from benchmarks.targets import DIAGONAL, SELECTIVE, SHAPES, TARGETS, Row, judge
 
 TINY = (2, 3, 5, 11)
@@ -22,6 +23,7 @@ def row(name="elman", shape=SHAPES[0], mode="forward", ratios=(), shares=(), rou
         name=name, shape=shape, mode=mode, rounds=rounds, seconds=1e-3,
         ratios={peer: (value, value, value) for peer, value in dict(ratios).items()},
         shares={top: (value, value, value) for top, value in dict(shares).items()},
+        apart=0.0,
     )  # fmt: skip
 
 
@@ -135,6 +137,7 @@ def test_lines_fit_a_terminal_and_their_table():
     wide = Row(
         name="elman", shape=SHAPES[6], mode="both", rounds=6, seconds=0.9876,
         ratios=dict.fromkeys(("torch.nn", "lax.scan", "numpy"), (0.67, 0.61, 0.72)), shares={"products": (0.4,) * 3},
+        apart=0.0,
     )  # fmt: skip
     share = row("diagonal", DIAGONAL, "forward", {"associative_scan": 123.4}, {"copy": 0.91})
     lines = [*tables.head("both").splitlines(), tables.cell(wide)]
@@ -155,7 +158,8 @@ def test_what_is_told_below_the_tables():
 
 # -- peers -------------------------------------------------------------------------------------------------------------
 
-IN_JAX = {name: [name] for name in peers.CELLS} | {"diagonal": ["diagonal", "associative"]}
+IN_JAX = {name: [name] for name in (*peers.CELLS, "selective")} | {"diagonal": ["diagonal", "associative"]}
+OTHERS = {"diagonal": {"layer scan", "pscan"}, "selective": {"mambapy", "transformers"}}
 
 
 def calls_of(name):
@@ -163,20 +167,22 @@ def calls_of(name):
     if name == "diagonal":
         arrays = peers.diagonal_arrays((2, 11, 5))
         return arrays, peers.diagonal(arrays)
+    if name == "selective":
+        arrays = selective_arrays((2, 11, 5, 3))
+        return arrays, selective_calls(arrays)
     arrays = peers.nonlinear_arrays(name, TINY)
     return arrays, peers.nonlinear(name, arrays)
 
 
 @pytest.mark.parametrize("name", IN_JAX)
 def test_every_peer_here_computes_what_the_fused_kernel_does(name):
-    _, calls = calls_of(name)
+    arrays, calls = calls_of(name)
     for mode, by_peer in calls.items():
         own = peers.outputs(by_peer["fused"])
-        assert len(own) == {"forward": 1, "both": 3 if name == "diagonal" else 6}[mode]
+        assert len(own) == {"forward": 1, "both": len(arrays)}[mode]  # gy has no gradient, the outputs are one
         for peer, call in by_peer.items():
             assert peers.apart(peers.outputs(call), own) < 1e-5, (mode, peer)
-    wanted = {"layer scan", "pscan"} if name == "diagonal" else {"torch.nn", "numpy"}
-    assert calls["forward"].keys() == {"fused", *wanted}
+    assert calls["forward"].keys() == {"fused", *OTHERS.get(name, {"torch.nn", "numpy"})}
 
 
 def test_nan_anywhere_is_apart():
@@ -201,20 +207,6 @@ def test_jax_computes_what_the_fused_kernel_does(jax, name):
     for function in IN_JAX[name]:
         assert peers.apart(jax.outputs(function, "both"), own) < 1e-5
         assert 0 < jax.timer(function, "both")(2) < 60
-
-
-@needs_jax
-def test_the_selective_scan_in_jax_is_its_equation(jax):
-    arrays = rows.selective_arrays((2, 7, 3, 4))
-    jax.load(arrays)
-    x, delta, a, b, c, h, _ = arrays.values()
-    wanted = np.empty_like(x)
-    for t in range(x.shape[1]):
-        h = np.exp(delta[:, t, :, None] * a) * h + delta[:, t, :, None] * b[:, t, None] * x[:, t, :, None]
-        wanted[:, t] = (c[:, t, None] * h).sum(-1)
-    found = jax.outputs("selective", "both")
-    assert peers.apart(found[:1], [wanted]) < 1e-5
-    assert [g.shape for g in found[1:]] == [array.shape for name, array in arrays.items() if name != "gy"]
 
 
 @needs_jax

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from seqscale.kernels.blocks import run
-from seqscale.kernels.checks import Array, alike, leading
+from seqscale.kernels.checks import Array, alike, columns_of, leading
 from seqscale.kernels.compiling import compiled
 from seqscale.kernels.instructions import copy
 from seqscale.kernels.lanes import REGISTER_BYTES, lanes_of
@@ -103,7 +103,7 @@ def _checked(x: Array, delta: Array, a: Array, b: Array, c: Array) -> tuple[Arra
     """Return the arguments contiguous, a with channels last."""
     x = leading("x", x, "models, batch, time, channels")
     m, batch, t, d = x.shape
-    n = a.shape[-1] if a.ndim else 0
+    n = columns_of(a)
     a = _channels_last(alike("a", a, (m, d, n), x))
     b, c = (alike(name, array, (m, batch, t, n), x) for name, array in (("b", b), ("c", c)))
     return x, alike("delta", delta, x.shape, x), a, b, c
@@ -125,7 +125,7 @@ def _over_groups(kernel: Any, arrays: Any, sizes: Any, x: Array, groups: int, st
     """Run a kernel over all groups of channels as if each were a sequence."""
     m, batch, t, d = x.shape
     like = np.broadcast_to(x.dtype.type(0), (m, batch * groups, t, d))
-    run(lambda rows: _rows(kernel, rows), arrays, (), sizes, like, work=_FLOPS * x.size * states, threads=threads)
+    run(lambda rows: partial(kernel, rows), arrays, (), sizes, like, work=_FLOPS * x.size * states, threads=threads)
 
 
 @compiled
@@ -196,7 +196,3 @@ def _backward(
                 of_sum = ((m * batch + r) * steps + s * STRETCH) * states
                 gather(here * states, own_gb, gb, of_sum)
                 gather(here * states, own_gc, gc, of_sum)
-
-
-def _rows(kernel: Any, rows: int) -> Any:
-    return partial(kernel, rows)

@@ -10,7 +10,7 @@ import pytest
 
 from seqscale.kata import fused
 from seqscale.kata.constants import KataConstants
-from seqscale.kata.network import build, wave
+from seqscale.kata.network import Network, build, initial_state, rnn_step, wave
 from seqscale.kata.replay import replay
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "kata_reference.json").read_text())
@@ -110,6 +110,17 @@ def test_one_compiled_kernel_reaches_the_programs_states():
     for row in REFERENCE["forward"]:
         found = fused.read(network, wave(row["seq_len"], 8))
         np.testing.assert_allclose(found, row["final_hidden"], rtol=0, atol=1e-12)
+
+
+def test_the_kernel_takes_a_long_pass_in_stretches_and_every_term_of_a_step(monkeypatch):
+    monkeypatch.setattr(fused, "STRETCH", 3)
+    rng = np.random.default_rng(0)
+    network = Network(w_h=rng.normal(size=(5, 5)) / 2, w_x=rng.normal(size=(5, 2)), bias=rng.normal(size=5))
+    inputs = rng.normal(size=(10, 2))
+    h = initial_state(network)
+    for x in inputs:
+        h = rnn_step(network, h, x)
+    np.testing.assert_allclose(fused.read(network, inputs), h, rtol=0, atol=1e-12)
 
 
 def test_without_numba_the_kernel_is_left_out_and_all_else_is_replayed():

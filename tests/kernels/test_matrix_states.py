@@ -227,6 +227,7 @@ def test_a_gradient_that_is_not_a_number_goes_back_in_time_alone(name, part):
         ("q", lambda q: q.astype(np.float16), "q: has dtype float16; expected float32 or float64"),
         ("k", lambda k: k[..., :4], r"k: has shape \(2, 3, 4, 4\); expected \(2, 3, 4, 5\)"),
         ("v", lambda v: v[:, :, :2], r"v: has shape \(2, 3, 2, 6\); expected \(2, 3, 4, 6\)"),
+        ("v", lambda v: v[0, 0, 0, 0], r"v: has shape \(\); expected \(2, 3, 4, 0\)"),
         ("rate", lambda r: r[:, :2], r"(g|beta): has shape \(2, 2.*\); expected \(2, 3.*\)"),
         ("s", lambda s: s.swapaxes(2, 3), r"s: has shape \(2, 3, 5, 6\); expected \(2, 3, 6, 5\)"),
         ("s", lambda s: s.astype(np.float32), "s: has dtype float32; expected float64"),
@@ -238,6 +239,12 @@ def test_wrong_arguments_are_named_with_what_was_given_and_expected(name, part, 
     drawn = draw(name, 2, 3, 4, 5, 6, "float64")
     with pytest.raises(ValueError, match=words):
         KERNELS[name].both(drawn | {part: wrong(drawn[part])}, 32, 1)
+
+
+@every_kernel
+def test_a_chunk_without_tokens_is_refused(name):
+    with pytest.raises(ValueError, match="chunk: is 0; expected a whole number >= 1"):
+        KERNELS[name].forward(draw(name, 1, 1, 4, 5, 6, "float64"), 0, 1)
 
 
 @every_kernel

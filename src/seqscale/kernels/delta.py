@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from seqscale.kernels.blocks import run
-from seqscale.kernels.checks import Array, alike, leading
+from seqscale.kernels.checks import Array, alike, chunk_of, columns_of, leading
 from seqscale.kernels.compiling import compiled
 from seqscale.kernels.instructions import pointwise, transpose
 from seqscale.kernels.matrices import (
@@ -33,12 +33,13 @@ from seqscale.kernels.matrices import (
     multiply_lower,
     multiply_pairs,
     multiply_upper,
+    scale_rows,
     solve_lower,
     solve_upper,
+    times,
 )
 
 _minus = pointwise(lambda a: [a * -1.0])
-_times = pointwise(lambda a, b: [a * b])
 
 
 def delta(
@@ -73,7 +74,7 @@ def _run(
 ) -> tuple[Array, Array, Array, Array]:
     q = leading("q", q, "models, batch, time, features")
     m, b, t, e = q.shape
-    f = v.shape[-1]
+    f, chunk = columns_of(v), chunk_of(chunk)
     k, v = alike("k", k, q.shape, q), alike("v", v, (m, b, t, f), q)
     beta, s = alike("beta", beta, (m, b, t), q), alike("s", s, (m, b, f, e), q)
     y, last = np.empty_like(v), np.empty_like(s)
@@ -107,7 +108,7 @@ def delta_backward(
     """
     q = leading("q", q, "models, batch, time, features")
     m, b, t, e = q.shape
-    f = off.shape[-1]
+    f, chunk = columns_of(off), chunk_of(chunk)
     k, beta = alike("k", k, q.shape, q), alike("beta", beta, (m, b, t), q)
     gy, off = alike("gy", gy, (m, b, t, f), q), alike("off", off, (m, b, t, f), q)
     g_last = alike("g_last", g_last, (m, b, f, e), q)
@@ -124,13 +125,6 @@ def delta_backward(
     sizes, work = (f, chunk, wide_e, wide_f, c, one), m * b * t * (12 * e * f + 5 * chunk * (e + f))
     run(lambda rows: partial(_backward, rows), arrays, scratch, sizes, q, work=work, threads=threads)
     return gq, gk, gv, g_beta, gs
-
-
-@compiled
-def _scale_rows(z: Any, x: Any, x_row: int, by: Any, rows: int) -> None:
-    """Write the rows of x, each times a number of its own."""
-    for i in range(rows):
-        _times(x_row, (x, by[i]), (i * x_row, 0), (z,), (i * x_row,))
 
 
 @compiled
@@ -155,14 +149,14 @@ def _forward(
                 clear(d, c * wide_c)
                 multiply_pairs(d, wide_c, ks, wide_e, kt, wide_c, c, e)
                 for i in range(c):
-                    _times(i, (d, share), (i * wide_c, 0), (d,), (i * wide_c,))
+                    times(i, (d, share), (i * wide_c, 0), (d,), (i * wide_c,))
                     _minus(f, (v,), ((token + i) * f,), (u,), (i * wide_f,))
                 multiply(u, wide_f, ks, wide_e, 1, z, wide_f, c, e)
                 solve_lower(u, wide_f, d, wide_c, c)
                 if keep:
                     move(off, token * f, f, u, 0, wide_f, c, f)
                     move(states, (row * chunks + n) * e * f, f, z, 0, wide_f, e, f)
-                _scale_rows(u, u, wide_f, share, c)
+                scale_rows(u, u, wide_f, share, 0, 1, c)
                 # y
                 clear(p, c * wide_c)
                 multiply_pairs(p, wide_c, qs, wide_e, kt, wide_c, c, e)
@@ -197,7 +191,7 @@ def _backward(
                 move(rs, 0, wide_f, off, token * f, f, c, f)
                 move(z, 0, wide_f, states, (row * chunks + n) * e * f, f, e, f)
                 _minus(c, (beta,), (token,), (share,), (0,))
-                _scale_rows(u, rs, wide_f, share, c)
+                scale_rows(u, rs, wide_f, share, 0, 1, c)
                 transpose(kt, wide_c, ks, wide_e, wide_c, wide_e)
                 transpose(ut, wide_c, u, wide_f, wide_c, wide_f)
                 transpose(zt, wide_e, z, wide_f, wide_e, wide_f)
@@ -207,16 +201,16 @@ def _backward(
                 clear(d, c * wide_c)
                 multiply_pairs(p, wide_c, qs, wide_e, kt, wide_c, c, e)
                 multiply_pairs(d, wide_c, ks, wide_e, kt, wide_c, c, e)
-                _scale_rows(d, d, wide_c, share, c)
+                scale_rows(d, d, wide_c, share, 0, 1, c)
                 clear(gu, c * wide_f)
                 multiply_upper(gu, wide_f, p, wide_c, gys, wide_f, c)
                 multiply(gu, wide_f, ks, wide_e, 1, gz, wide_f, c, e)
                 solve_upper(gu, wide_f, d, wide_c, c)
                 # of beta, -u r; then of r, and -v
-                _times(c * wide_f, (rs, gu), (0, 0), (rs,), (0,))
+                times(c * wide_f, (rs, gu), (0, 0), (rs,), (0,))
                 clear(sums, c * wide_one)
                 multiply(sums, wide_one, rs, wide_f, 1, ones, wide_one, c, f)
-                _scale_rows(gu, gu, wide_f, share, c)
+                scale_rows(gu, gu, wide_f, share, 0, 1, c)
                 for i in range(c):
                     g_beta[token + i] = -sums[i * wide_one]
                     _minus(f, (gu,), (i * wide_f,), (gv,), ((token + i) * f,))

@@ -95,6 +95,11 @@ class Lanes:
         above = self.builder.fcmp_ordered(">", self.value, self._same(bound))
         return self._with(self.builder.select(above, self._same(bound), self.value))
 
+    def at_least(self, bound: float) -> Lanes:
+        """Return each number, or `bound` where it is less; NaN stays."""
+        below = self.builder.fcmp_ordered("<", self.value, self._same(bound))
+        return self._with(self.builder.select(below, self._same(bound), self.value))
+
     def where_negative(self, one: Lanes, other: Lanes) -> Lanes:
         """Return `one` where a number is below 0, `other` elsewhere and for NaN."""
         below = self.builder.fcmp_ordered("<", self.value, self._same(0.0))

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from seqscale.kernels.blocks import run
-from seqscale.kernels.checks import Array, alike, leading
+from seqscale.kernels.checks import Array, alike, chunk_of, columns_of, leading
 from seqscale.kernels.compiling import compiled
-from seqscale.kernels.instructions import pointwise, transpose
+from seqscale.kernels.instructions import transpose
 from seqscale.kernels.matrices import (
     CHUNK,
     clear,
@@ -31,9 +31,9 @@ from seqscale.kernels.matrices import (
     multiply_lower,
     multiply_pairs,
     multiply_upper,
+    scale_rows,
+    times,
 )
-
-_times = pointwise(lambda a, b: [a * b])
 
 
 def linear_attention(
@@ -68,7 +68,7 @@ def _run(
 ) -> tuple[Array, Array, Array]:
     q = leading("q", q, "models, batch, time, features")
     m, b, t, e = q.shape
-    f = v.shape[-1]
+    f, chunk = columns_of(v), chunk_of(chunk)
     k, v = alike("k", k, q.shape, q), alike("v", v, (m, b, t, f), q)
     s, g = alike("s", s, (m, b, f, e), q), alike("g", g, (m, b), q)
     y, last = np.empty_like(v), np.empty_like(s)
@@ -100,7 +100,7 @@ def linear_attention_backward(
     """
     q = leading("q", q, "models, batch, time, features")
     m, b, t, e = q.shape
-    f = v.shape[-1]
+    f, chunk = columns_of(v), chunk_of(chunk)
     k, v, gy = alike("k", k, q.shape, q), alike("v", v, (m, b, t, f), q), alike("gy", gy, (m, b, t, f), q)
     g, g_last = alike("g", g, (m, b), q), alike("g_last", g_last, (m, b, f, e), q)
     states = alike("states", states, (m, b, -(-t // chunk), e, f), q)
@@ -122,21 +122,7 @@ def _powers(g: Array, chunk: int) -> Array:
 def _decay_pairs(p: Any, p_row: int, powers: Any, one: int, rows: int) -> None:
     """Multiply p_ij by g^(i-j) for j <= i; g^0 lies at `one`."""
     for i in range(rows):
-        _times(i + 1, (p, powers), (i * p_row, one - i), (p,), (i * p_row,))
-
-
-@compiled
-def _decay_from_start(x: Any, x_row: int, powers: Any, one: int, rows: int) -> None:
-    """Multiply row i by g^(i+1)."""
-    for i in range(rows):
-        _times(x_row, (x, powers[one - i - 1]), (i * x_row, 0), (x,), (i * x_row,))
-
-
-@compiled
-def _decay_to_end(x: Any, x_row: int, powers: Any, one: int, rows: int) -> None:
-    """Multiply row i by g^(rows-1-i)."""
-    for i in range(rows):
-        _times(x_row, (x, powers[one - (rows - 1 - i)]), (i * x_row, 0), (x,), (i * x_row,))
+        times(i + 1, (p, powers), (i * p_row, one - i), (p,), (i * p_row,))
 
 
 @compiled
@@ -163,13 +149,13 @@ def _forward(
                 clear(p, c * wide_c)
                 multiply_pairs(p, wide_c, qs, wide_e, kt, wide_c, c, e)
                 _decay_pairs(p, wide_c, powers, one, c)
-                _decay_from_start(qs, wide_e, powers, one, c)
+                scale_rows(qs, qs, wide_e, powers, one - 1, -1, c)  # by g^(i+1)
                 clear(read, c * wide_f)
                 multiply(read, wide_f, qs, wide_e, 1, z, wide_f, c, e)
                 multiply_lower(read, wide_f, p, wide_c, vs, wide_f, c)
                 move(y, token * f, f, read, 0, wide_f, c, f)
-                _decay_to_end(ks, wide_e, powers, one, c)
-                _times(e * wide_f, (z, powers[one - c]), (0, 0), (z,), (0,))
+                scale_rows(ks, ks, wide_e, powers, one + 1 - c, 1, c)  # by g^(c-1-i)
+                times(e * wide_f, (z, powers[one - c]), (0, 0), (z,), (0,))
                 multiply(z, wide_f, ks, 1, wide_e, vs, wide_f, e, c)
             transpose(zt, wide_e, z, wide_f, wide_e, wide_f)
             move(last, row * e * f, e, zt, 0, wide_e, f, e)
@@ -214,16 +200,16 @@ def _backward(
                 multiply_upper(of_k, wide_e, d, wide_c, qs, wide_e, c)
                 multiply_upper(of_v, wide_f, p, wide_c, gys, wide_f, c)
                 # from the state before it, and from the gradient of the state after it
-                _decay_from_start(gys, wide_f, powers, one, c)
-                _decay_to_end(vs, wide_f, powers, one, c)
-                _decay_to_end(ks, wide_e, powers, one, c)
+                scale_rows(gys, gys, wide_f, powers, one - 1, -1, c)  # by g^(i+1)
+                scale_rows(vs, vs, wide_f, powers, one + 1 - c, 1, c)  # by g^(c-1-i)
+                scale_rows(ks, ks, wide_e, powers, one + 1 - c, 1, c)  # by g^(c-1-i)
                 multiply(of_q, wide_e, gys, wide_f, 1, zt, wide_e, c, f)
                 multiply(of_k, wide_e, vs, wide_f, 1, gzt, wide_e, c, f)
                 multiply(of_v, wide_f, ks, wide_e, 1, gz, wide_f, c, e)
                 move(gq, token * e, e, of_q, 0, wide_e, c, e)
                 move(gk, token * e, e, of_k, 0, wide_e, c, e)
                 move(gv, token * f, f, of_v, 0, wide_f, c, f)
-                _times(e * wide_f, (gz, powers[one - c]), (0, 0), (gz,), (0,))
+                times(e * wide_f, (gz, powers[one - c]), (0, 0), (gz,), (0,))
                 multiply(gz, wide_f, qs, 1, wide_e, gys, wide_f, e, c)
             transpose(gzt, wide_e, gz, wide_f, wide_e, wide_f)
             move(gs, row * e * f, e, gzt, 0, wide_e, f, e)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from seqscale.kernels.compiling import compiled
-from seqscale.kernels.instructions import copy, tile
+from seqscale.kernels.instructions import copy, pointwise, tile
 from seqscale.kernels.lanes import REGISTER_BYTES, lanes_of
 
-CHUNK = 32  # tokens whose products are taken at once: of 8, 16, 32, 48 and 64 the fastest or near it
+CHUNK = 32  # tokens of one product, where the caller does not say: of 8, 16, 32, 48 and 64 the fastest or near it
 ROWS = 8 if REGISTER_BYTES == 64 else 4  # of z under way at once
 
+times = pointwise(lambda a, b: [a * b])
 _whole, _lower, _upper = tile(), tile("lower"), tile("upper")
 _solve_lower, _solve_upper = tile("solve lower"), tile("solve upper")
 
@@ -92,6 +93,13 @@ def move(z: Any, z_at: int, z_row: int, x: Any, x_at: int, x_row: int, rows: int
     """Copy so many rows and columns of x to z."""
     for i in range(rows):
         copy(columns, (x,), (x_at + i * x_row,), (z,), (z_at + i * z_row,))
+
+
+@compiled
+def scale_rows(z: Any, x: Any, row: int, by: Any, by_at: int, by_step: int, rows: int) -> None:
+    """Write the rows of x, row i times by[by_at + i * by_step]; rows lie `row` apart in both."""
+    for i in range(rows):
+        times(row, (x, by[by_at + i * by_step]), (i * row, 0), (z,), (i * row,))
 
 
 @compiled

@@ -6,7 +6,6 @@ imported when the first of these functions is called.
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import ModuleType
 
 import torch
@@ -102,7 +101,7 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, s: Tensor, decay: float) -
         UnsupportedError: not on a CPU, or numba does not import.
         ValueError: a wrong shape.
     """
-    operators, (batch, heads, t, _) = _operators(q.device, "fused_matrices"), q.shape
+    operators, (batch, heads, t, _) = _matrices(q.device), q.shape
     models = _models(accumulator(q.dtype), *(part.flatten(0, 1) for part in (q, k, v, s)))
     g = models[0].new_full((1, batch * heads), decay)
     read, last, _ = operators.LinearAttention.apply(*models[:3], g, models[3], torch.is_grad_enabled())
@@ -119,7 +118,7 @@ def delta(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, s: Tensor) -> tuple[Ten
         UnsupportedError: not on a CPU, or numba does not import.
         ValueError: a wrong shape.
     """
-    operators, (batch, heads, t, _) = _operators(q.device, "fused_matrices"), q.shape
+    operators, (batch, heads, t, _) = _matrices(q.device), q.shape
     models = _models(accumulator(q.dtype), *(part.flatten(0, 1) for part in (q, k, v, beta, s)))
     read, last, _, _ = operators.Delta.apply(*models, torch.is_grad_enabled())
     return read.view(batch, heads, t, -1).to(q.dtype), last.view(s.shape).to(q.dtype)
@@ -139,11 +138,20 @@ def _models(kind: torch.dtype, *tensors: Tensor) -> list[Tensor]:
     return [tensor.to(kind).unsqueeze(0) for tensor in tensors]
 
 
-def _operators(device: torch.device, module: str = "fused_operators") -> ModuleType:
-    """Return a module of operators, which imports numba."""
+def _operators(device: torch.device) -> ModuleType:
+    """Return the module of the operators, which imports numba."""
     if device.type != "cpu":
         raise UnsupportedError(f"'fused' runs on a CPU, not on {device}: choose another algorithm.")
     try:
-        return import_module(f"seqscale.layers.{module}")
+        from seqscale.layers import fused_operators
     except ImportError as error:
         raise UnsupportedError(f"'fused' needs numba, which does not import here ({error}).") from error
+    return fused_operators
+
+
+def _matrices(device: torch.device) -> ModuleType:
+    """Return the module of the operators whose state is a matrix."""
+    _operators(device)
+    from seqscale.layers import fused_matrices
+
+    return fused_matrices

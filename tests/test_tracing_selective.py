@@ -40,7 +40,7 @@ def forward(b, t, d, n):
     for _ in itertools.product(range(b), range(d)):
         h = [0] * n
         for _ in range(t):
-            h, added = step(ledger, h)
+            h, _ = step(ledger, h)
             longest = max(longest, ledger.total([ledger.of(part, 0) for part in h]))
     return ledger.work, longest
 

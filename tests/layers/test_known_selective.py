@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seqscale.layers import fused
-from seqscale.layers.selective import Selective, selective_step, selective_terms, varying_scan
+from seqscale.layers.selective import Selective, selective_scan, selective_step
 from seqscale.probes.gate import FACTOR
 
 ALGORITHMS = ("reference", "scan", "fused")
@@ -24,11 +24,6 @@ def drawn(length: int, seed: int, d: int = 5, n: int = 3) -> tuple[Tensor, ...]:
     return x, delta, -normal(d, n, seed=seed + 4).exp(), b, c, normal(2, d, n, seed=seed + 5)
 
 
-def by_scan(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    states = varying_scan(*selective_terms(x, delta, a, b), h)
-    return (states @ c.unsqueeze(-1)).squeeze(-1), states[:, -1]
-
-
 def by_loop(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     outputs = []
     for i in range(x.shape[1]):
@@ -38,7 +33,9 @@ def by_loop(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor
 
 
 @settings(deadline=None, max_examples=30)
-@given(length=st.integers(1, 80), rule=st.sampled_from([by_loop, by_scan, fused.selective]), seed=st.integers(0, 99))
+@given(
+    length=st.integers(1, 80), rule=st.sampled_from([by_loop, selective_scan, fused.selective]), seed=st.integers(0, 99)
+)
 def test_every_channel_of_every_sequence_is_its_equation(length, rule, seed):
     given_to_it = drawn(length, seed)
     read, last = rule(*given_to_it)
@@ -69,13 +66,13 @@ def test_the_layer_is_its_equation_with_its_own_projections(algorithm, states):
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 33])
-@pytest.mark.parametrize("rule", [by_scan, fused.selective])
+@pytest.mark.parametrize("rule", [selective_scan, fused.selective])
 def test_gradients_from_a_carried_state_are_finite_differences(length, rule):
     leaves = [part.clone().requires_grad_() for part in drawn(length, 0, d=2)]
     assert torch.autograd.gradcheck(rule, leaves, fast_mode=True)
 
 
-@pytest.mark.parametrize("rule", [by_scan, fused.selective])
+@pytest.mark.parametrize("rule", [selective_scan, fused.selective])
 def test_no_algorithm_is_less_exact_than_the_loop(rule):
     exact = drawn(300, 3)
     wanted, _ = by_loop(*(part.float().double() for part in exact))
@@ -83,7 +80,7 @@ def test_no_algorithm_is_less_exact_than_the_loop(rule):
     assert ours <= FACTOR * loops
 
 
-@pytest.mark.parametrize("rule", [by_loop, by_scan, fused.selective])
+@pytest.mark.parametrize("rule", [by_loop, selective_scan, fused.selective])
 def test_a_step_of_no_size_changes_nothing_and_a_long_one_forgets_all(rule):
     x, delta, a, b, c, h = drawn(40, 0)
     _, last = rule(x, torch.zeros_like(delta), a, b, c, h)

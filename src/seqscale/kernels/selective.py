@@ -8,8 +8,8 @@ Shapes: m models, b batch, t time, d channels, n states of a channel. A register
 the sum over states needs no sum across its lanes. Channels do not meet, so that few sequences are shared among threads
 by channels.
 
-For the gradient the states before every 32nd step are kept, b t d n / 32 numbers: half as many as x where n = 16. Between
-them states are computed again, for one register of channels at a time.
+For the gradient the states before every 32nd step are kept, b t d n / 32 numbers: half as many as x where n = 16.
+Between them states are computed again, for one register of channels at a time.
 """
 
 from __future__ import annotations

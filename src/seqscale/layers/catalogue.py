@@ -82,7 +82,6 @@ LAYERS = {
             version="1",
             family="recurrent",
             algorithms=("reference", "scan", "fused"),
-            fastest="scan",
             widen="width",
             sentence="diagonal recurrence whose decays follow the input, Mamba's core (option state)",
         ),

@@ -328,7 +328,7 @@ _selective_backward = define(
 
 @final
 class Selective(AbstractKernel):
-    """x, delta (m, b, t, d), a (m, d, n), b, c (m, b, t, n), h (m, b, d, n) -> outputs, the last h, and what is kept."""
+    """x, delta (m, b, t, d), a (m, d, n), b, c (m, b, t, n), h (m, b, d, n) -> outputs, the last h, what is kept."""
 
     @staticmethod
     def forward(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor, keep: bool) -> Any:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from seqscale.layers import fused
 from seqscale.layers.base import AbstractLayer, State, accumulator, whole
 
+Terms = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # x, delta, A, B and C
+
 STATES = 16  # of a channel, unless given
 PER_RANK = 16  # channels to one number of the projection that the steps' sizes go through
 SMALLEST, LARGEST = 0.001, 0.1  # the sizes of a step that channels start from lie between these
@@ -103,6 +105,16 @@ def _doubled(y: Tensor, decay: Tensor, backwards: bool) -> Tensor:
     return y
 
 
+def selective_scan(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what t tokens read, (b, t, d), and the last state, by `varying_scan`.
+
+    Args:
+        x, delta: (b, t, d), delta positive. a: (d, n), negative. b, c: (b, t, n). h: (b, d, n), before the first.
+    """
+    states = varying_scan(*selective_terms(x, delta, a, b), h)
+    return (states @ c.unsqueeze(-1)).squeeze(-1), states[:, -1]
+
+
 @final
 class Selective(AbstractLayer):
     """Selective state space: each token chooses how long its step is, what it writes and what is read.
@@ -118,7 +130,8 @@ class Selective(AbstractLayer):
     Cost: 7 d n + 4 d r + 4 d n flops per token (forward) by the loop, r = ceil(d / 16); the scan has 3 d n
     ceil(log2 t) in place of 2 d n.
     Algorithms: `reference` loops over `selective_step`; `scan` is `varying_scan`, of logarithmic depth, which keeps
-    d n numbers of each token; `fused` is one compiled kernel, which keeps those before every 32nd token.
+    2 d n numbers of each token and is slower than the loop on a few cores; `fused` is one compiled kernel, which keeps
+    d n before every 32nd token.
 
     Args:
         width: d.
@@ -146,13 +159,8 @@ class Selective(AbstractLayer):
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Map x by `varying_scan` or by one kernel."""
         (h,) = state
-        x_, delta, a, b, c = self._terms(x)
-        h = h.to(x_.dtype)
-        if self.algorithm == "fused":
-            y, last = fused.selective(x_, delta, a, b, c, h)
-        else:
-            states = varying_scan(*selective_terms(x_, delta, a, b), h)
-            y, last = (states @ c.unsqueeze(-1)).squeeze(-1), states[:, -1]
+        compute = fused.selective if self.algorithm == "fused" else selective_scan
+        y, last = compute(*self._terms(x), h.to(accumulator(h.dtype)))
         return y.to(x.dtype), (last.to(x.dtype),)
 
     def initial_state(self, batch: int) -> State:
@@ -163,7 +171,7 @@ class Selective(AbstractLayer):
         """Return d n, whatever the length."""
         return self.width * self.states
 
-    def _terms(self, x: Tensor) -> tuple[Tensor, ...]:
+    def _terms(self, x: Tensor) -> Terms:
         """Return x, delta, A, B and C of x (..., d), in float32 at least: decays near 1 have few digits in bfloat16."""
         low, b, c = self.in_projection(x).split((self.rank, self.states, self.states), dim=-1)
         wide = accumulator(x.dtype)

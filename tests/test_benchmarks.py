@@ -153,9 +153,9 @@ def test_lines_fit_a_terminal_and_their_table():
 
 
 def test_what_is_told_below_the_tables():
-    found = [row(ratios={"torch.nn": 1, "lax.scan": 3}), row(mode="both", ratios={"torch.nn": 50}, rounds=6)]
+    found = [row(ratios={"torch.nn": 1, "lax.scan": 1}), row(mode="both", ratios={"torch.nn": 50}, rounds=6)]
     assert tables.counts(found) == "Figures are from 7 rounds, but of elman (1,8,16,5000) both 6."
-    assert tables.met(found) == "2 of 4 targets met, 1 missed, 1 not measured"
+    assert tables.met(found) == "1 of 4 targets met, 2 missed, 1 not measured"
     assert tables.as_json(found[0])["targets"][0] == {"against": "torch.nn", "wanted": "20", "met": False}
 
 

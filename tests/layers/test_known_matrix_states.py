@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from catalogue import Implementation, normal
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -48,6 +48,7 @@ def by_numpy(
     decay=st.sampled_from([1.0, 0.9, 1e-3]),
     seed=st.integers(0, 99),
 )
+@example(length=2 * CHUNK, delta=False, algorithm="chunked", decay=0.9, seed=0)
 def test_every_head_of_every_sequence_is_its_equation(
     length: int, delta: bool, algorithm: str, decay: float, seed: int
 ) -> None:

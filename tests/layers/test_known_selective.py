@@ -97,8 +97,10 @@ def test_a_step_of_no_size_changes_nothing_and_a_long_one_forgets_all(rule):
 def test_in_bfloat16_the_state_is_rounded_at_the_end_alone(algorithm):
     x = normal(2, 300, 8).bfloat16()
     layer = Implementation("selective", algorithm).build(dtype="bfloat16")
-    terms = layer._terms(x)
-    wanted = by_loop(*(part.double() for part in terms), torch.zeros(2, 8, 16, dtype=torch.float64))
+    low, b, c = layer.in_projection(x).split((1, 16, 16), dim=-1)
+    delta = torch.nn.functional.softplus(layer.step_projection(low).double())
+    terms = (x.double(), delta, -torch.exp(layer.log_a.double()), b.double(), c.double())
+    wanted = by_loop(*terms, torch.zeros(2, 8, 16, dtype=torch.float64))
     y, (last,) = layer(x)
     for found, exact in zip((y, last), wanted, strict=True):
         assert found.dtype == torch.bfloat16

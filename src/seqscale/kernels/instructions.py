@@ -58,7 +58,19 @@ def pointwise(equations: Equations) -> Any:
 copy = pointwise(lambda *numbers: numbers)
 
 
-def _product(typing: Any, rows: Any, z: Any, columns: Any, w: Any, w_at: Any, h: Any, k: Any) -> Any:
+def _product(
+    typing: Any,
+    rows: Any,
+    z: Any,
+    columns: Any,
+    w: Any,
+    w_at: Any,
+    h: Any,
+    h_at: Any,
+    of_row: Any,
+    of_term: Any,
+    k: Any,
+) -> Any:
     """Write z = h W for a few rows: z (rows, columns * lanes), h (rows, k), W packed (columns, k, lanes) from w_at on.
 
     Args:
@@ -67,12 +79,14 @@ def _product(typing: Any, rows: Any, z: Any, columns: Any, w: Any, w_at: Any, h:
         z, w, h: contiguous arrays of one dimension.
         columns: registers in a row of z.
         w_at: where W starts in w.
+        h_at: where the first row's first term lies in h.
+        of_row, of_term: how far from it the next row's lies, and the next term.
         k: terms of each sum.
     """
 
     def code(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
         kind = kind_of(z.dtype, context)
-        _, z_value, count, w_value, first_w, h_value, terms = values
+        _, z_value, count, w_value, first_w, h_value, first_h, of_row, of_term, terms = values
         zero = ir.Constant(INDEX, 0)
         writer = _Product(
             builder,
@@ -80,14 +94,16 @@ def _product(typing: Any, rows: Any, z: Any, columns: Any, w: Any, w_at: Any, h:
             rows.literal_value,
             z=pointer(context, builder, z, z_value, zero),
             w=pointer(context, builder, w, w_value, first_w),
-            h=pointer(context, builder, h, h_value, zero),
+            h=pointer(context, builder, h, h_value, first_h),
+            strides=(of_row, of_term),
             columns=count,
             terms=terms,
         )
         writer.write()
         return context.get_dummy_value()
 
-    return types.void(rows, z, types.intp, w, types.intp, h, types.intp), code
+    places = (types.intp, types.intp, types.intp, types.intp)
+    return types.void(rows, z, types.intp, w, types.intp, h, *places), code
 
 
 product: Any = intrinsic(prefer_literal=True)(_product)
@@ -105,11 +121,13 @@ class _Product:
         z: ir.Value,
         w: ir.Value,
         h: ir.Value,
+        strides: tuple[ir.Value, ir.Value],
         columns: ir.Value,
         terms: ir.Value,
     ) -> None:
         self._builder, self._kind, self._rows = builder, kind, rows
         self._z, self._w, self._h, self._columns, self._terms = z, w, h, columns, terms
+        self._of_row, self._of_term = strides
         name = f"llvm.fmuladd.{kind.suffix}"
         signature = ir.FunctionType(kind.vector, [kind.vector] * 3)
         self._multiply_add = cgutils.get_or_insert_function(builder.module, signature, name)
@@ -187,7 +205,7 @@ class _Product:
             weights.append(load(builder, self._kind, builder.gep(self._w, [builder.mul(at, lanes)])).value)
         added = []
         for row in range(self._rows):
-            at = builder.add(builder.mul(_index(row), self._terms), term)
+            at = builder.add(builder.mul(_index(row), self._of_row), builder.mul(term, self._of_term))
             number = splat(builder, self._kind.vector, builder.load(builder.gep(self._h, [at])))
             own = sums[row * width : (row + 1) * width]
             added += [builder.call(self._multiply_add, [number, w, s]) for w, s in zip(weights, own, strict=True)]

@@ -18,6 +18,7 @@ from seqscale.errors import UnsupportedError
 from seqscale.kernels.diagonal import diagonal, diagonal_backward, diagonal_complex, diagonal_complex_backward
 from seqscale.kernels.elman import elman, elman_backward
 from seqscale.kernels.gru import gru, gru_backward, gru_keeping
+from seqscale.kernels.linear import linear, linear_backward, outer
 from seqscale.kernels.lstm import lstm, lstm_backward, lstm_keeping
 
 _LIBRARY = torch.library.Library("seqscale", "DEF")
@@ -85,9 +86,46 @@ def _before(y: Tensor, h: Tensor) -> Tensor:
     return torch.cat((h.unsqueeze(2), y[:, :, :-1]), dim=2)
 
 
-def _of_weights(ga: Tensor, before: Tensor) -> Tensor:
-    """Return the gradient of W, (m, gates * h, h): the sum over all tokens of that of a_t times the state before."""
-    return ga.flatten(1, 2).mT @ before.flatten(1, 2)
+_linear = _define(
+    "linear(Tensor x, Tensor w, Tensor b) -> Tensor", linear, lambda x, w, b: x.new_empty(*x.shape[:2], w.shape[1])
+)
+_linear_backward = _define(
+    "linear_backward(Tensor g, Tensor w) -> Tensor",
+    linear_backward,
+    lambda g, w: g.new_empty(*g.shape[:2], w.shape[2]),
+)
+_outer = _define(
+    "outer(Tensor g, Tensor x, int outputs) -> Tensor",
+    outer,
+    lambda g, x, outputs: x.new_empty(x.shape[0], outputs, x.shape[2]),
+)
+
+
+@final
+class Linear(_AbstractKernel):
+    """x (m, n, k), w (m, p, k), b (m, p) -> x W^T + b (m, n, p), as `kernels.linear`."""
+
+    @staticmethod
+    def forward(x: Tensor, w: Tensor, b: Tensor) -> Any:
+        """Run the kernel."""
+        return _linear(x, w, b)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        """Keep the input and the weights."""
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Run the kernels of the gradients that are asked for."""
+        (x, w), (g,) = ctx.saved_tensors, gradients
+        gx = _Gradient.apply(_linear_backward, g, w) if ctx.needs_input_grad[0] else None
+        return gx, _Gradient.apply(_outer, g, x, w.shape[1]), g.sum(1)
+
+
+def _of_weights(ga: Tensor, before: Tensor, outputs: int) -> Any:
+    """Return the gradient of W, (m, outputs, h): the sum over all tokens of that of a_t times the state before."""
+    return _Gradient.apply(_outer, ga.flatten(1, 2), before.flatten(1, 2), outputs)
 
 
 _elman = _define("elman(Tensor a, Tensor h, Tensor w) -> Tensor", elman, lambda a, h, w: torch.empty_like(a))
@@ -117,7 +155,7 @@ class Elman(_AbstractKernel):
         """Run the kernel's gradient, and gather the weights'."""
         y, h, w = ctx.saved_tensors
         ga, gh = _Gradient.apply(_elman_backward, gradients[0], y, w)
-        return ga, gh, _of_weights(ga, _before(y, h))
+        return ga, gh, _of_weights(ga, _before(y, h), w.shape[1])
 
 
 def _gru_or_keeping(a: Any, h: Any, w: Any, b_n: Any, keep: bool, threads: int) -> Any:
@@ -164,8 +202,8 @@ class GRU(_AbstractKernel):
         y, kept, h, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         ga, gp, gh = _Gradient.apply(_gru_backward, gy, y, kept, h, w)
-        gates, before = ga[..., : 2 * y.shape[-1]], _before(y, h)
-        of_w = torch.cat((_of_weights(gates, before), _of_weights(gp, before)), dim=1)
+        before, units = _before(y, h), y.shape[-1]
+        of_w = torch.cat((_of_weights(ga, before, 2 * units), _of_weights(gp, before, units)), dim=1)
         return ga, gh, of_w, gp.sum((1, 2)), None
 
 
@@ -219,7 +257,7 @@ class LSTM(_AbstractKernel):
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         g_last = torch.zeros_like(c) if gradients[1] is None else gradients[1]
         ga, gh, gc = _Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
-        return ga, gh, gc, _of_weights(ga, _before(y, h)), None
+        return ga, gh, gc, _of_weights(ga, _before(y, h), w.shape[1]), None
 
 
 _diagonal = _define("diagonal(Tensor a, Tensor b, Tensor h) -> Tensor", diagonal, lambda a, b, h: torch.empty_like(b))

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
 
 .PHONY: run test lint check bench clean
 
@@ -20,8 +21,8 @@ lint: $(READY)
 
 check: lint test
 
-bench: $(READY)
-	$(BIN)/python benchmarks/recurrences.py
+bench: $(BENCH_READY)
+	$(BIN)/python -m benchmarks.recurrences
 	$(BIN)/python benchmarks/speed.py
 
 # The marker is written last: an interrupted set-up is completed by the next call.
@@ -30,6 +31,11 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python -a -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
 		{ echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# what only the benchmarks need: jax, as a peer
+$(BENCH_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	touch $@
 
 clean:

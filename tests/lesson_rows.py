@@ -84,7 +84,7 @@ def timing_of(power, loop=5.0, spread=0.001):
         "library": timed(OWN, ELMAN, "library", lambda n: 1e-6 * n**power, spread),
         "reference": timed(OWN, ELMAN, "reference", lambda n: loop * 1e-6 * n**power, spread),
     }
-    kata = [ForwardRow(length=n, seconds=2e-6 * n, final_hidden=(0.0,)) for n in OWN.kata.lengths]
+    kata = [ForwardRow(length=n, seconds=2e-6 * n, fused_seconds=None, final_hidden=(0.0,)) for n in OWN.kata.lengths]
     return timing.conclude("elman", kata, rows, 9)
 
 

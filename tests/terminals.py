@@ -16,7 +16,7 @@ class Terminal:
     def __init__(self, *words):
         self.pid, self.file = pty.fork()
         if self.pid == 0:
-            os.environ["COLUMNS"] = "90"
+            os.environ |= {"COLUMNS": "90", "TERM": "xterm"}
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever started the tests may have it ignored
             os.execv(sys.executable, [sys.executable, "-m", "seqscale", "lesson", *words])
         self.text = ""

@@ -1,11 +1,16 @@
 """The replay equals the teaching program's own numbers: states to 1e-12, counts, indices and bytes exactly."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from seqscale.kata import fused
 from seqscale.kata.constants import KataConstants
+from seqscale.kata.network import Network, build, initial_state, rnn_step, wave
 from seqscale.kata.replay import replay
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "kata_reference.json").read_text())
@@ -98,3 +103,37 @@ def test_times_are_positive_and_agree_with_the_time_per_step(record):
     for row in record["forward_time"]:
         assert row["time"]["value"] > 0
         assert row["time_per_step"]["value"] == row["time"]["value"] / row["seq_len"]["value"]
+
+
+def test_one_compiled_kernel_reaches_the_programs_states():
+    network = build(KataConstants())
+    for row in REFERENCE["forward"]:
+        found = fused.read(network, wave(row["seq_len"], 8))
+        np.testing.assert_allclose(found, row["final_hidden"], rtol=0, atol=1e-12)
+
+
+def test_the_kernel_takes_a_long_pass_in_stretches_and_every_term_of_a_step(monkeypatch):
+    monkeypatch.setattr(fused, "STRETCH", 3)
+    rng = np.random.default_rng(0)
+    network = Network(w_h=rng.normal(size=(5, 5)) / 2, w_x=rng.normal(size=(5, 2)), bias=rng.normal(size=5))
+    inputs = rng.normal(size=(10, 2))
+    h = initial_state(network)
+    for x in inputs:
+        h = rnn_step(network, h, x)
+    np.testing.assert_allclose(fused.read(network, inputs), h, rtol=0, atol=1e-12)
+
+
+def test_without_numba_the_kernel_is_left_out_and_all_else_is_replayed():
+    program = """
+import sys
+sys.modules["numba"] = None
+from seqscale.kata.constants import KataConstants
+from seqscale.kata.replay import replay
+from seqscale.kata.text import render
+result = replay(KataConstants(lengths=(2, 4)))
+print(result.record()["forward_time"][0]["fused_time"])
+print(render(result))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("{'value': None, 'unit': 's'}\n")
+    assert "compiled kernel" not in done.stdout

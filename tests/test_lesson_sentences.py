@@ -81,7 +81,7 @@ def test_a_prediction_of_time_is_right_near_what_was_measured(power, predicted):
 
 
 def test_nothing_follows_about_time_where_nothing_was_timed():
-    kata = [ForwardRow(length=n, seconds=2e-6 * n, final_hidden=(0.0,)) for n in OWN.kata.lengths]
+    kata = [ForwardRow(length=n, seconds=2e-6 * n, fused_seconds=None, final_hidden=(0.0,)) for n in OWN.kata.lengths]
     rows = {"library": gone(timed(OWN, ELMAN, "library", lambda n: n))}
     found = timing.conclude("elman", kata, rows, 9)
     assert "nothing follows" in found.sentence

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -55,6 +58,32 @@ def test_a_long_call_is_made_once_and_not_warmed_up():
     clock.first()
     clock.again()
     assert call.count == 2
+
+
+COMPILING = """
+import torch
+from numba.core.event import install_recorder
+from seqscale.layers.elman import Elman
+from seqscale.probes.time import TimeTrial
+from seqscale.tracing.calls import training_call
+
+layer, x = Elman(4, algorithm="fused"), torch.zeros(1, 8, 4).requires_grad_()
+trial, seen = TimeTrial(lambda: training_call(layer, x), lambda: None), []
+for part in (trial.first, trial.again, trial.again):
+    with install_recorder("numba:compile") as recorder:
+        part()
+    seen.append(len(recorder.buffer) > 0)
+print(seen)
+"""
+
+
+def test_compiling_a_kernel_is_in_the_first_call_and_in_no_sample(tmp_path):
+    clean = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    found = [
+        subprocess.run([sys.executable, "-c", COMPILING], capture_output=True, text=True, check=True, env=clean).stdout
+        for _ in range(2)
+    ]
+    assert found == ["[True, False, False]\n", "[False, False, False]\n"]  # the second process finds it on disk
 
 
 def test_the_collector_rests_while_the_clock_runs_and_only_then():

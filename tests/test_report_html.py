@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from report_pages import ATTENTION, CLAIMS, ELMAN, GRU, broken, layer, page
 
+from seqscale.reporting.algorithms import costs
 from seqscale.reporting.charts import figures
 from seqscale.reporting.html import flat, report
 from seqscale.reporting.model import Page
@@ -132,8 +133,14 @@ def test_the_totals_agree_with_the_verdicts_beside_them(found: Page, parsed: Par
     assert f"of {len(found.judgements)} verdicts" in totals
 
 
+def test_the_algorithms_of_a_layer_stand_together_at_one_length(found: Page, parsed: Parsed) -> None:
+    shown = [row for row in parsed.texts("tr", "group") if " at T=" in row]
+    assert shown == [f"{one.layer} at T={one.length}" for one in costs(found)]
+
+
 def test_the_tally_of_a_claim_is_that_of_its_rows(found: Page, parsed: Parsed) -> None:
-    for claim, row in zip(found.claims, parsed.texts("tr", "group"), strict=True):
+    groups = [row for row in parsed.texts("tr", "group") if " at T=" not in row]  # of layers, not of claims
+    for claim, row in zip(found.claims, groups, strict=True):
         kinds = Counter(j.verdict.name for j in found.judgements if j.claim == claim)
         assert row.startswith(claim)
         said = {word: int(count) for count, word in re.findall(r"(\d+) (supported|contradicted|undecided)", row)}

@@ -44,32 +44,38 @@ def whole(tmp_path_factory):
     return folder, json.loads(done.stdout)
 
 
-def workers():
-    """Pids of laboratory processes that live."""
-    found = subprocess.run(["pgrep", "-f", "seqscale.probes.worker"], capture_output=True, text=True)
-    return set(found.stdout.split())
+def workers(run):
+    """The laboratory's processes that `run` has started and that live: other tests have theirs at the same time."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(run.pid), "-f", "seqscale.probes.worker"], capture_output=True, text=True
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def lives(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("victim", ["parent", "worker"])
 def test_a_kill_loses_the_round_in_flight_and_nothing_else(tmp_path, whole, victim):
-    before = workers()
     run = subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     kept = {}
-    while not kept and run.poll() is None:
+    laboratories = []
+    while not (kept and laboratories) and run.poll() is None:
         time.sleep(0.05)
         if (tmp_path / "a.db").exists():
-            kept = samples(tmp_path / "a.db")
+            kept, laboratories = samples(tmp_path / "a.db"), workers(run)
     assert run.poll() is None, "it ended before it could be killed"
-    kept = samples(tmp_path / "a.db")
     if victim == "parent":
         run.kill()
     else:
-        for pid in workers() - before:
-            os.kill(int(pid), signal.SIGKILL)
+        for pid in laboratories:
+            os.kill(pid, signal.SIGKILL)
     output, _ = run.communicate()
     if victim == "parent":
         time.sleep(0.5)
-        assert not workers() - before, "a worker outlived its engine"
+        assert not any(lives(pid) for pid in laboratories), "a worker outlived its engine"
         again = subprocess.run(command(tmp_path), capture_output=True, text=True)
         assert again.returncode == 0, again.stderr
         output = again.stdout

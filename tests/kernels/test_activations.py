@@ -1,15 +1,16 @@
-"""tanh and sigmoid against numbers of more digits; what is not a number stays none."""
+"""tanh, sigmoid and exp against numbers of more digits; what is not a number stays none."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqscale.kernels.activations import sigmoid, tanh
+from seqscale.kernels.activations import exponential, sigmoid, tanh
 from seqscale.kernels.compiling import compiled
 from seqscale.kernels.instructions import pointwise
 
 each_tanh, each_sigmoid = pointwise(lambda x: [tanh(x)]), pointwise(lambda x: [sigmoid(x)])
+each_exponential = pointwise(lambda x: [exponential(x)])
 
 
 @compiled
@@ -20,6 +21,11 @@ def write_tanh(y, x):
 @compiled
 def write_sigmoid(y, x):
     each_sigmoid(x.size, (x,), (0,), (y,), (0,))
+
+
+@compiled
+def write_exponential(y, x):
+    each_exponential(x.size, (x,), (0,), (y,), (0,))
 
 
 def tanh_of(x):
@@ -34,7 +40,17 @@ def sigmoid_of(x):
     return y
 
 
-FUNCTIONS = {"tanh": (tanh_of, np.tanh), "sigmoid": (sigmoid_of, lambda x: np.exp(-np.logaddexp(np.longdouble(0), -x)))}
+def exponential_of(x):
+    y = np.empty_like(x)
+    write_exponential(y, x)
+    return y
+
+
+FUNCTIONS = {
+    "tanh": (tanh_of, np.tanh),
+    "sigmoid": (sigmoid_of, lambda x: np.exp(-np.logaddexp(np.longdouble(0), -x))),
+    "exponential": (exponential_of, np.exp),
+}
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -48,12 +64,15 @@ def spread(dtype: type) -> np.ndarray:
 
 @every_function
 @every_dtype
-def test_errors_are_a_few_units_of_the_last_place(name, dtype):
+def test_errors_are_a_few_units_of_the_last_place_and_too_large_a_number_is_infinite(name, dtype):
     function, exact = FUNCTIONS[name]
     x = spread(dtype)
-    true = exact(x.astype(np.longdouble))
-    places = np.spacing(np.abs(true).astype(dtype)).astype(np.longdouble)
-    assert float((np.abs(function(x) - true) / places).max()) <= 4
+    true, found = exact(x.astype(np.longdouble)), function(x)
+    finite = np.abs(true) <= np.finfo(dtype).max
+    places = np.spacing(np.abs(true[finite]).astype(dtype)).astype(np.longdouble)
+    assert float((np.abs(found[finite] - true[finite]) / places).max()) <= 4
+    assert np.isposinf(found[~finite]).all()
+    assert (~finite).any() == (name == "exponential")
 
 
 @every_function
@@ -61,7 +80,8 @@ def test_float64_is_exact_to_1e_14(name):
     function, exact = FUNCTIONS[name]
     x = spread(np.float64)
     true = exact(x.astype(np.longdouble))
-    near = np.abs(true) > np.finfo(np.float64).tiny  # smaller numbers have fewer digits
+    limits = np.finfo(np.float64)
+    near = (np.abs(true) > limits.tiny) & (np.abs(true) < limits.max)  # smaller numbers have fewer digits
     assert float(np.max(np.abs(function(x) - true)[near] / np.abs(true)[near])) <= 1e-14
 
 
@@ -75,7 +95,7 @@ def test_not_a_number_stays_none_and_infinity_is_the_limit(name, dtype):
         one_of_them = np.zeros(size, dtype)
         one_of_them[-1] = np.nan
         assert np.isnan(function(one_of_them)).tolist() == [False] * (size - 1) + [True]
-    limits = {"tanh": [1, -1, 0, -0.0], "sigmoid": [1, 0, 0.5, 0.5]}[name]
+    limits = {"tanh": [1, -1, 0, -0.0], "sigmoid": [1, 0, 0.5, 0.5], "exponential": [np.inf, 0, 1, 1]}[name]
     found = function(np.array([np.inf, -np.inf, 0.0, -0.0], dtype))
     np.testing.assert_array_equal(found, np.array(limits, dtype))
     np.testing.assert_array_equal(np.signbit(found), np.signbit(np.array(limits, dtype)))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 from seqscale.engine.local import Progress
 
-_PLAIN_S = 5.0  # where stderr is not a terminal, one line this often
+_PLAIN_S = 5.0  # where no line can be drawn again, one this often
 
 
 @contextlib.contextmanager
 def live() -> Iterator[tuple[Callable[[Progress], None], Callable[[str], None]]]:
     """Yield (watch, say): `watch` redraws the line on stderr, `say` prints a verdict above it."""
-    if sys.stderr.isatty():
+    # a terminal that cannot move its cursor gets lines too
+    if sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown"):
         with _rich_line() as pair:
             yield pair
     else:

@@ -42,7 +42,11 @@ class Laboratory:
                 start_new_session=True,
             )
         self._buffer = b""
-        self.event(START_S)  # ready
+        try:
+            self.event(START_S)  # ready
+        except BaseException:
+            self.stop()
+            raise
 
     def send(self, request: Request) -> None:
         """Send one request; a worker that is already gone shows at the next event."""

@@ -64,9 +64,10 @@ def of_forward(rows: Sequence[ForwardRow]) -> Finding:
     first, last = rows[0], rows[-1]
     claims = ("time.linear-forward", "time.linear-training")
     answer = "Answered by time.linear-forward and time.linear-training: repeated, interleaved, with intervals."
+    kernel, numbers = _of_kernel(last)
     if len(rows) == 1:
         text = f"{first.length:,} tokens took {format_seconds(first.seconds)}: with one length no growth can be read."
-        return Finding(section="forward", text=text, numbers=(), claims=claims, answer=answer)
+        return Finding(section="forward", text=text + kernel, numbers=numbers, claims=claims, answer=answer)
     longer, slower = last.length / first.length, last.seconds / first.seconds
     power = math.log(slower) / math.log(longer)
     if power > 1 + FLAT:
@@ -76,8 +77,23 @@ def of_forward(rows: Sequence[ForwardRow]) -> Finding:
     else:
         reading = "proportional to length, a step costs the same in a long sequence as in a short one"
     text = f"{longer:.4g} times the tokens took {slower:.4g} times as long (T^{power:.2f} between the ends): {reading}."
-    numbers = (Number(name="exponent", value=power, unit="1"), Number(name="time ratio", value=slower, unit="1"))
-    return Finding(section="forward", text=text, numbers=numbers, claims=claims, answer=answer)
+    grown = (Number(name="exponent", value=power, unit="1"), Number(name="time ratio", value=slower, unit="1"))
+    return Finding(section="forward", text=text + kernel, numbers=(*grown, *numbers), claims=claims, answer=answer)
+
+
+def _of_kernel(row: ForwardRow) -> tuple[str, tuple[Number, ...]]:
+    """Say what of a step's time is the recurrence's own: what it takes in one compiled kernel."""
+    step = row.fused_seconds_per_step
+    if step is None:
+        return "", ()
+    factor = row.seconds_per_step / step
+    text = f" One compiled kernel takes {format_seconds(step)} a step, for the same states: "
+    text += (
+        f"of the {format_seconds(row.seconds_per_step)} above, all but one part in {factor:.3g} is the interpreter's."
+        if factor > 1
+        else "no less than the loop above."
+    )
+    return text, (Number(name="time of a step, loop over kernel", value=factor, unit="1"),)
 
 
 def of_bottleneck(rows: Sequence[BottleneckRow], token_count: int, distinct: int) -> Finding:

@@ -118,6 +118,8 @@ class KataResult:
                     "seq_len": _measure(row.length, "tokens"),
                     "time": _measure(row.seconds, "s"),
                     "time_per_step": _measure(row.seconds_per_step, "s"),
+                    "fused_time": _measure(row.fused_seconds, "s"),
+                    "fused_time_per_step": _measure(row.fused_seconds_per_step, "s"),
                 }
                 for row in self.forward
             ],

@@ -40,13 +40,14 @@ def _forward(result: KataResult) -> list[str]:
             f"{row.length:,}",
             format_seconds(row.seconds),
             format_seconds(row.seconds_per_step),
+            "-" if row.fused_seconds_per_step is None else format_seconds(row.fused_seconds_per_step),
             f"{row.final_hidden[0]:+.6f}",
         )
         for row in result.forward
     ]
     return [
         *_title("1 Time of one pass, by length (this machine, one run each)"),
-        *_table(("tokens", "time", "per step", "last state, first number"), rows),
+        *_table(("tokens", "time", "per step", "by one kernel", "last state, first number"), rows),
         *_closing(result, "forward"),
     ]
 

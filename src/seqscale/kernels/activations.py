@@ -1,6 +1,6 @@
-"""tanh and sigmoid of many numbers at once: within 4 ulp in float32 and 1e-14 in float64; NaN in is NaN out.
+"""tanh, sigmoid and exp of many numbers at once: within 4 ulp in float32 and 1e-14 in float64; NaN in is NaN out.
 
-Both come from exp(y) = 2^n (1 + p(r)) with y = n ln 2 + r, |r| <= ln 2 / 2, and p the first terms of exp(r) - 1.
+All come from exp(y) = 2^n (1 + p(r)) with y = n ln 2 + r, |r| <= ln 2 / 2, and p the first terms of exp(r) - 1.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _TERMS = {32: 7, 64: 13}
 _FRACTION, _BIAS = {32: 23, 64: 52}, {32: 127, 64: 1023}
 # ln 2 in two parts, the first so short that its product with any n in use is exact
 _LN2_HIGH = {32: 355 / 512, 64: float.fromhex("0x1.62e42fee00000p-1")}
-# beyond these tanh is 1, and exp(-y) is 0
-_TANH_IS_ONE, _EXP_IS_ZERO = {32: 10.0, 64: 20.0}, {32: 104.0, 64: 746.0}
+# beyond these tanh is 1, exp(-y) is 0, and exp(y) infinite
+_TANH_IS_ONE, _EXP_IS_ZERO, _EXP_IS_INFINITE = {32: 10.0, 64: 20.0}, {32: 104.0, 64: 746.0}, {32: 89.0, 64: 710.0}
 
 
 def tanh(x: Lanes) -> Lanes:
@@ -34,13 +34,24 @@ def tanh(x: Lanes) -> Lanes:
 
 def sigmoid(x: Lanes) -> Lanes:
     """Return 1 / (1 + exp(-x)) with the exponential of -|x|, which cannot overflow."""
-    bits, builder = x.kind.bits, x.builder
-    n, p = _exponential(x.magnitude().at_most(_EXP_IS_ZERO[bits]) * -1.0)
-    # in two steps, as 2^n itself may be too small a number
-    half = builder.ashr(n, whole(x.kind, 1))
-    z = (p + 1.0) * _power_of_two(x, half) * _power_of_two(x, builder.sub(n, half))
+    z = _bounded(x.magnitude().at_most(_EXP_IS_ZERO[x.kind.bits]) * -1.0)
     s = 1.0 / (z + 1.0)
     return x.where_negative(z * s, s)
+
+
+def exponential(x: Lanes) -> Lanes:
+    """Return exp(x): 0 and infinity where it is too small or too large a number."""
+    bits = x.kind.bits
+    return _bounded(x.at_most(_EXP_IS_INFINITE[bits]).at_least(-_EXP_IS_ZERO[bits]))
+
+
+def _bounded(y: Lanes) -> Lanes:
+    """Return exp(y) for y between the bounds above."""
+    n, p = _exponential(y)
+    # in two steps, as 2^n itself may be too small or too large a number
+    half = y.builder.ashr(n, whole(y.kind, 1))
+    power = _power_of_two(y, half)
+    return (p * power + power) * _power_of_two(y, y.builder.sub(n, half))
 
 
 def _exponential(y: Lanes) -> tuple[ir.Value, Lanes]:

@@ -38,6 +38,18 @@ def numbers(name: str, array: Array, words: str) -> Array:
     return np.ascontiguousarray(array)
 
 
+def columns_of(array: Array) -> int:
+    """Return the last dimension, 0 where there is none: `alike` then says what was expected."""
+    return int(array.shape[-1]) if array.ndim else 0
+
+
+def chunk_of(chunk: int) -> int:
+    """Return how many tokens a chunk has; ValueError unless it has some."""
+    if chunk < 1:
+        raise ValueError(f"chunk: is {chunk}; expected a whole number >= 1.")
+    return chunk
+
+
 def alike(name: str, array: Array, shape: Sequence[int], like: Array) -> Array:
     """Return an argument, contiguous; ValueError unless it has that shape, and the dtype of `like`."""
     if array.shape != tuple(shape):

@@ -6,7 +6,7 @@ the number of units, so that one compiled kernel serves every size.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,11 @@ class Lanes:
         above = self.builder.fcmp_ordered(">", self.value, self._same(bound))
         return self._with(self.builder.select(above, self._same(bound), self.value))
 
+    def at_least(self, bound: float) -> Lanes:
+        """Return each number, or `bound` where it is less; NaN stays."""
+        below = self.builder.fcmp_ordered("<", self.value, self._same(bound))
+        return self._with(self.builder.select(below, self._same(bound), self.value))
+
     def where_negative(self, one: Lanes, other: Lanes) -> Lanes:
         """Return `one` where a number is below 0, `other` elsewhere and for NaN."""
         below = self.builder.fcmp_ordered("<", self.value, self._same(0.0))
@@ -165,6 +170,27 @@ def first(builder: ir.IRBuilder, kind: Kind, count: ir.Value) -> ir.Value:
     one = builder.trunc(count, ir.IntType(kind.bits)) if kind.bits < 64 else count
     numbers = ir.Constant(kind.whole, [ir.Constant(ir.IntType(kind.bits), lane) for lane in range(kind.lanes)])
     return builder.icmp_signed("<", numbers, splat(builder, kind.whole, one))
+
+
+def turn(rows: Sequence[Lanes]) -> list[Lanes]:
+    """Return the columns of a square of numbers, each row in one register.
+
+    For each power of two below the lanes, squares of that size beside the diagonal change places.
+    """
+    kind, builder, values = rows[0].kind, rows[0].builder, [row.value for row in rows]
+    size = 1
+    while size < kind.lanes:
+        lanes = range(kind.lanes)
+        upper = [lane if lane & size == 0 else lane + kind.lanes - size for lane in lanes]
+        lower = [lane + size if lane & size == 0 else lane + kind.lanes for lane in lanes]
+        before = list(values)
+        for i in (i for i in lanes if i & size == 0):
+            pair = before[i], before[i + size]
+            for at, picked in ((i, upper), (i + size, lower)):
+                mask = ir.Constant(ir.VectorType(_INT32, kind.lanes), [ir.Constant(_INT32, lane) for lane in picked])
+                values[at] = builder.shuffle_vector(*pair, mask)
+        size *= 2
+    return [Lanes(builder, kind, value) for value in values]
 
 
 def splat(builder: ir.IRBuilder, vector: ir.VectorType, one: ir.Value) -> ir.Value:

@@ -99,14 +99,14 @@ def timed(page: Page, mode: str) -> tuple[Timed, ...]:
         for algorithm in layer.algorithms:
             if layer.name in found:
                 break
-            rows = _in_scope(measured.get((layer.name, algorithm), ()), question)
+            rows = in_scope(measured.get((layer.name, algorithm), ()), question)
             if rows:
                 shown = names[layer.name]
                 found[layer.name] = Timed(layer.family, shown, f"{shown}/{algorithm}", rows)
     return tuple(found.values())
 
 
-def _in_scope(rows: Iterable[Row], question: Question) -> dict[int, Row]:
+def in_scope(rows: Iterable[Row], question: Question) -> dict[int, Row]:
     """Return length -> row for the rows that were measured in the question's scope."""
     scope = question.scope
     same = ("width", "batch", "dtype", "device", "threads", "seed", "launcher", "machine", "torch", "options")

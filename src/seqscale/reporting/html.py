@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from seqscale.reporting.algorithms import Cost, costs
 from seqscale.reporting.calibration import calibration_line, checks
 from seqscale.reporting.charts import DARK, FILLED, LIGHT, Figure, config, figures, overview
 from seqscale.reporting.choices import SMALLEST_DIFFERENCE, choices
@@ -104,6 +105,10 @@ def report(page: Page) -> str:
         takeaways=_takeaways(page),
         overview=[(OVERVIEW[claim], claim, figure) for claim, figure in small.items()],
         rivalries=[_rivalry(found) for found in rivalries(page)],
+        implementations=[
+            {"layer": f.layer, "length": f.length, "costs": [_cost(one, f.length) for one in f.costs]}
+            for f in costs(page)
+        ],
         claims=[_claim(page, claim, asked, drawn[claim]) for claim, asked in entries(page).items()],
         failures=[
             {"failure": f, "word": in_words(f.kind), "lengths": lengths_text(f.lengths)} for f in failures(page.table)
@@ -236,6 +241,21 @@ def _text(value: object) -> str:
 def _rivalry(found: Rivalry) -> View:
     ends = [(f"T={r.length}", found.factor(r)) for r in (found.ratios[0], found.ratios[-1])]
     return {"attention": found.attention, "rival": found.rival, "ends": ends, "crossover": found.crossover}
+
+
+def _cost(found: Cost, length: int) -> View:
+    """Return an algorithm's line: for each mode what a token costs and how many times the fastest; its first call."""
+    times = {
+        mode: {
+            "step": format_value("time", row.observations["time"].value / length),
+            "over": f"{r.value:.3g}x [{r.low:.3g}, {r.high:.3g}]"
+            if (r := found.over_least.get(mode))
+            else "the fastest",
+        }
+        for mode, row in found.rows.items()
+    }
+    first = found.rows["forward"].observations.get("first_call_time")
+    return {"algorithm": found.algorithm, "times": times, "first": format_value("time", first.value) if first else "-"}
 
 
 def _claim(page: Page, claim: str, asked: Sequence[Entry], drawn: Iterable[Figure]) -> View:

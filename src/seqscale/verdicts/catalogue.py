@@ -13,6 +13,7 @@ from seqscale.verdicts.idle import IdleHardware
 from seqscale.verdicts.information import DecaysPerHop, FirstTokenFades, RecentDominates, StateIsBounded
 from seqscale.verdicts.kept import SegmentsSave, TruncationSaves
 from seqscale.verdicts.memory import AttentionTraining, BpttLinear
+from seqscale.verdicts.overhead import LoopIsOverhead
 from seqscale.verdicts.parallel import AttentionSpanFlat, RecurrenceCannot, SpanGrows
 from seqscale.verdicts.regardless import RegardlessOfDistance, RegardlessOfLength
 from seqscale.verdicts.retrieval import CannotRetrieve, EarlyDegrades
@@ -26,6 +27,7 @@ CLAIMS: dict[str, AbstractClaim] = {
     for claim in (
         LinearForward(),
         LinearTraining(),
+        LoopIsOverhead(),
         SpanGrows(),
         AttentionSpanFlat(),
         RecurrenceCannot(),

@@ -100,6 +100,17 @@ def test_more_outputs_than_there_are_is_refused():
 @given(count=st.integers(0, 100), rows=st.integers(1, 9), threads=st.integers(1, 9))
 def test_pieces_are_whole_blocks_of_which_none_is_done_twice(count, rows, threads):
     parts = blocks.pieces(count, rows, threads)
-    assert len(parts) == threads
+    assert len(parts) == max(1, min(threads, -(-count // rows)))
     assert [i for first, last in parts for i in range(first, last)] == list(range(count))
-    assert all(first % rows == 0 for first, last in parts if last > first)
+    assert all(first % rows == 0 for first, _ in parts)
+    most = max(last - first for first, last in parts)
+    assert all(last - first >= most - 2 * rows for first, last in parts)
+
+
+@pytest.mark.parametrize("tokens, shares", [(5_000, 1), (50_000, 2)])
+def test_threads_start_where_there_is_enough_for_them_to_do(tokens, shares, monkeypatch):
+    started = []
+    together = linear.together
+    monkeypatch.setattr(linear, "together", lambda do, parts: started.append(len(parts)) or together(do, parts))
+    found(draw(1, tokens, 8, 16, "float32"), 16, 2)
+    assert started == [shares] * 3

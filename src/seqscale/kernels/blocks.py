@@ -88,7 +88,8 @@ def worthwhile(threads: int, work: int) -> int:
 def pieces(count: int, rows: int, threads: int) -> list[tuple[int, int]]:
     """Return the first of each thread's share of a count and the one after its last, in whole blocks of rows."""
     blocks = -(-count // rows)
-    bounds = [min(count, blocks * i // threads * rows) for i in range(threads + 1)]
+    parts = max(1, min(threads, blocks))
+    bounds = [min(count, blocks * i // parts * rows) for i in range(parts + 1)]
     return list(pairwise(bounds))
 
 

@@ -26,8 +26,7 @@ def elman(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tens
         ValueError: a wrong shape.
     """
     operators, kind = _operators(x.device), accumulator(x.dtype)
-    a = _inputs(operators, kind, x, w_x, b_x + b_h)
-    y: Tensor = operators.Elman.apply(a, *_models(kind, h, w_h))
+    y: Tensor = operators.Elman.apply(*_models(kind, x, w_x, b_x + b_h, h, w_h))
     return y.squeeze(0).to(x.dtype)
 
 
@@ -43,8 +42,8 @@ def gru(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor
     """
     operators, kind, last = _operators(x.device), accumulator(x.dtype), 2 * h.shape[-1]
     # of the hidden side's biases the last stands behind the reset gate
-    a = _inputs(operators, kind, x, w_x, torch.cat((b_x[:last] + b_h[:last], b_x[last:])))
-    y: Tensor = operators.GRU.apply(a, *_models(kind, h, w_h, b_h[last:]), torch.is_grad_enabled())[0]
+    b = torch.cat((b_x[:last] + b_h[:last], b_x[last:]))
+    y: Tensor = operators.GRU.apply(*_models(kind, x, w_x, b, h, w_h, b_h[last:]), torch.is_grad_enabled())[0]
     return y.squeeze(0).to(x.dtype)
 
 
@@ -59,8 +58,7 @@ def lstm(x: Tensor, h: Tensor, c: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor,
         ValueError: a wrong shape.
     """
     operators, kind = _operators(x.device), accumulator(x.dtype)
-    a = _inputs(operators, kind, x, w_x, b_x + b_h)
-    y, last, _ = operators.LSTM.apply(a, *_models(kind, h, c, w_h), torch.is_grad_enabled())
+    y, last, _ = operators.LSTM.apply(*_models(kind, x, w_x, b_x + b_h, h, c, w_h), torch.is_grad_enabled())
     return y.squeeze(0).to(x.dtype), last.squeeze(0).to(x.dtype)
 
 
@@ -97,12 +95,6 @@ def available(device: str) -> bool:
     except UnsupportedError:
         return False
     return True
-
-
-def _inputs(operators: ModuleType, kind: torch.dtype, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    """Return what the input adds to each gate, W x_t + b, (1, b, t, gates * h), in the kernel's dtype."""
-    a: Tensor = operators.Linear.apply(*_models(kind, x.flatten(0, 1), w, b))
-    return a.unflatten(1, x.shape[:2])
 
 
 def _models(kind: torch.dtype, *tensors: Tensor) -> list[Tensor]:

@@ -6,6 +6,7 @@ and a batch of models is more of them.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -47,6 +48,11 @@ def _define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any])
 
 class _AbstractKernel(Function):
     """A function of tensors with models first: under torch.func.vmap a batch is so many times more models."""
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        """Have the arguments of `forward` read once: torch asks for them in each call, which takes it microseconds."""
+        super().__init_subclass__(**given)
+        cls.forward.__signature__ = inspect.signature(cls.forward)  # type: ignore[attr-defined]
 
     @classmethod
     def vmap(cls, info: Any, in_dims: Sequence[int | None], *arguments: Any) -> Any:
@@ -101,31 +107,23 @@ _outer = _define(
 )
 
 
-@final
-class Linear(_AbstractKernel):
-    """x (m, n, k), w (m, p, k), b (m, p) -> x W^T + b (m, n, p), as `kernels.linear`."""
-
-    @staticmethod
-    def forward(x: Tensor, w: Tensor, b: Tensor) -> Any:
-        """Run the kernel."""
-        return _linear(x, w, b)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        """Keep the input and the weights."""
-        ctx.save_for_backward(*inputs[:2])
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """Run the kernels of the gradients that are asked for."""
-        (x, w), (g,) = ctx.saved_tensors, gradients
-        gx = _Gradient.apply(_linear_backward, g, w) if ctx.needs_input_grad[0] else None
-        return gx, _Gradient.apply(_outer, g, x, w.shape[1]), g.sum(1)
+def _from_inputs(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    """Return what the input adds to each gate, W x_t + b, (m, b, t, gates * h)."""
+    a: Tensor = _linear(x.flatten(1, 2), w, b)
+    return a.unflatten(1, x.shape[1:3])
 
 
-def _of_weights(ga: Tensor, before: Tensor, outputs: int) -> Any:
-    """Return the gradient of W, (m, outputs, h): the sum over all tokens of that of a_t times the state before."""
-    return _Gradient.apply(_outer, ga.flatten(1, 2), before.flatten(1, 2), outputs)
+def _of_inputs(asked: Sequence[bool], ga: Tensor, x: Tensor, w: Tensor) -> tuple[Any, Any, Any]:
+    """Return the gradients of `_from_inputs`, those that are asked for."""
+    g = ga.flatten(1, 2)
+    gx = _Gradient.apply(_linear_backward, g, w).unflatten(1, x.shape[1:3]) if asked[0] else None
+    gw = _of_weights(ga, x, w.shape[1]) if asked[1] else None
+    return gx, gw, g.sum(1) if asked[2] else None
+
+
+def _of_weights(ga: Tensor, by: Tensor, outputs: int) -> Any:
+    """Return the gradient of W, (m, outputs, h): the sum over all tokens of that of a_t times what W multiplied."""
+    return _Gradient.apply(_outer, ga.flatten(1, 2), by.flatten(1, 2), outputs)
 
 
 _elman = _define("elman(Tensor a, Tensor h, Tensor w) -> Tensor", elman, lambda a, h, w: torch.empty_like(a))
@@ -138,24 +136,25 @@ _elman_backward = _define(
 
 @final
 class Elman(_AbstractKernel):
-    """a (m, b, t, h), h (m, b, h), w (m, h, h) -> states (m, b, t, h), as `kernels.elman`."""
+    """x (m, b, t, d), w_x (m, h, d), b (m, h), h (m, b, h), w (m, h, h) -> states (m, b, t, h)."""
 
     @staticmethod
-    def forward(a: Tensor, h: Tensor, w: Tensor) -> Any:
-        """Run the kernel."""
-        return _elman(a, h, w)
+    def forward(x: Tensor, w_x: Tensor, b: Tensor, h: Tensor, w: Tensor) -> Any:
+        """Run the kernels."""
+        return _elman(_from_inputs(x, w_x, b), h, w)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        """Keep the states."""
-        ctx.save_for_backward(output, *inputs[1:])
+        """Keep the inputs and the states."""
+        x, w_x, _, *others = inputs
+        ctx.save_for_backward(output, x, w_x, *others)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
-        y, h, w = ctx.saved_tensors
+        y, x, w_x, h, w = ctx.saved_tensors
         ga, gh = _Gradient.apply(_elman_backward, gradients[0], y, w)
-        return ga, gh, _of_weights(ga, _before(y, h), w.shape[1])
+        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, _of_weights(ga, _before(y, h), w.shape[1])
 
 
 def _gru_or_keeping(a: Any, h: Any, w: Any, b_n: Any, keep: bool, threads: int) -> Any:
@@ -181,30 +180,30 @@ _gru_backward = _define(
 
 @final
 class GRU(_AbstractKernel):
-    """a (m, b, t, 3h), h (m, b, h), w (m, 3h, h), b_n (m, h) -> states (m, b, t, h), and what is kept of the gates."""
+    """x (m, b, t, d), w_x (m, 3h, d), b (m, 3h), h (m, b, h), w (m, 3h, h), b_n (m, h) -> states (m, b, t, h), kept."""
 
     @staticmethod
-    def forward(a: Tensor, h: Tensor, w: Tensor, b_n: Tensor, keep: bool) -> Any:
-        """Run the kernel."""
-        return _gru(a, h, w, b_n, keep)
+    def forward(x: Tensor, w_x: Tensor, b: Tensor, h: Tensor, w: Tensor, b_n: Tensor, keep: bool) -> Any:
+        """Run the kernels."""
+        return _gru(_from_inputs(x, w_x, b), h, w, b_n, keep)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep the states and the gates."""
-        y, kept = output
+        """Keep the inputs, the states and the gates."""
+        (x, w_x, _, h, w, *_), (y, kept) = inputs, output
         ctx.mark_non_differentiable(kept)
         ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
-        ctx.save_for_backward(y, kept, inputs[1], inputs[2])
+        ctx.save_for_backward(y, kept, x, w_x, h, w)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
-        y, kept, h, w = ctx.saved_tensors
+        y, kept, x, w_x, h, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         ga, gp, gh = _Gradient.apply(_gru_backward, gy, y, kept, h, w)
         before, units = _before(y, h), y.shape[-1]
         of_w = torch.cat((_of_weights(ga, before, 2 * units), _of_weights(gp, before, units)), dim=1)
-        return ga, gh, of_w, gp.sum((1, 2)), None
+        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, of_w, gp.sum((1, 2)), None
 
 
 def _lstm_or_keeping(a: Any, h: Any, c: Any, w: Any, keep: bool, threads: int) -> Any:
@@ -235,29 +234,30 @@ _lstm_backward = _define(
 
 @final
 class LSTM(_AbstractKernel):
-    """a (m, b, t, 4h), h, c (m, b, h), w (m, 4h, h) -> outputs (m, b, t, h), the last c, and what is kept."""
+    """x (m, b, t, d), w_x (m, 4h, d), b (m, 4h), h, c (m, b, h), w (m, 4h, h) -> outputs (m, b, t, h), last c, kept."""
 
     @staticmethod
-    def forward(a: Tensor, h: Tensor, c: Tensor, w: Tensor, keep: bool) -> Any:
-        """Run the kernel."""
-        return _lstm(a, h, c, w, keep)
+    def forward(x: Tensor, w_x: Tensor, b: Tensor, h: Tensor, c: Tensor, w: Tensor, keep: bool) -> Any:
+        """Run the kernels."""
+        return _lstm(_from_inputs(x, w_x, b), h, c, w, keep)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep the outputs, the gates and the memory."""
-        y, _, kept = output
+        """Keep the inputs, the outputs, the gates and the memory."""
+        (x, w_x, _, h, c, w, _), (y, _, kept) = inputs, output
         ctx.mark_non_differentiable(kept)
         ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
-        ctx.save_for_backward(y, kept, *inputs[1:4])
+        ctx.save_for_backward(y, kept, x, w_x, h, c, w)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
-        y, kept, h, c, w = ctx.saved_tensors
+        y, kept, x, w_x, h, c, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         g_last = torch.zeros_like(c) if gradients[1] is None else gradients[1]
         ga, gh, gc = _Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
-        return ga, gh, gc, _of_weights(ga, _before(y, h), w.shape[1]), None
+        of_w = _of_weights(ga, _before(y, h), w.shape[1])
+        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, gc, of_w, None
 
 
 _diagonal = _define("diagonal(Tensor a, Tensor b, Tensor h) -> Tensor", diagonal, lambda a, b, h: torch.empty_like(b))

@@ -26,7 +26,7 @@ OPTIONS: Mapping[str, tuple[Mapping[str, Option], ...]] = {
     "lru": ({}, {"hidden": 12}),
     "orthogonal": ({}, {"hidden": 12}),
     "cyclic": ({}, {"hidden": 12}),
-    "linear-attention": ({}, {"heads": 2}),
+    "linear-attention": ({}, {"heads": 2}, {"heads": 2, "decay": 0.9}),
     "deltanet": ({}, {"heads": 2}),
     "attention": ({}, {"heads": 1}, {"heads": 2, "rotary": True}),
 }

@@ -32,7 +32,7 @@ def over_t(law, lengths=LENGTHS):
 
 def evaluated(text, **dims):
     """Work out a printed law without the code that printed it."""
-    code = re.sub(r"ceil\(log2 ([^()]+|ceil\([^()]*\))\)", r"log(\1)", text)
+    code = re.sub(r"ceil\(log2 ([^()]+|(?:ceil)?\([^()]*\))\)", r"log(\1)", text)
     code = re.sub(r"ceil\((\w+)/(\d+)\)", r"up(\1, \2)", code)
     code = re.sub(r"floor\((\w+)/(\d+)\)", r"(\1 // \2)", code)
     return eval(code.replace("^", "**").replace(" mod ", " % "), {"log": log, "up": up}, dims)
@@ -52,6 +52,12 @@ CHUNKED = [
     (lambda t: 2 * log(up(t, 8)) + 5, "2*ceil(log2 ceil(T/8)) + 5", (0, 1)),
     (lambda t: 5 * t * up(t, 16) + t, "T*(5*ceil(T/16) + 1)", (2, 0)),
     (lambda t: t // 32 * 1024 + (t % 32) ** 2, "1024*floor(T/32) + (T mod 32)^2", (1, 0)),
+    (lambda t: 20 * (t // 16) + log(t % 16), "20*floor(T/16) + ceil(log2 (T mod 16))", (1, 0)),
+    (
+        lambda t: sum(log(s) for s in range(1, up(t, 8) + 1)),
+        "ceil(T/8)*ceil(log2 ceil(T/8)) - 2^ceil(log2 ceil(T/8)) + 1",
+        (1, 1),
+    ),
     (lambda t: 8 * up(t, 8) - t, "-T + 8*ceil(T/8)", (0, 0)),
     (lambda t: t * (8 * up(t, 8) - t) + 1, "-T^2 + 8*T*ceil(T/8) + 1", (1, 0)),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -204,3 +205,10 @@ def test_other_layers_take_no_keys(layer, form):
         UnsupportedError, match="keys cannot be given to it: only linear-attention, deltanet, attention"
     ):
         constructed_trial(asked(layer, 8, 8, form=form, keys=4))
+
+
+def test_a_decay_is_refused_as_the_rule_that_is_asked_has_none():
+    plain = asked("linear-attention", 8, 8)
+    constructed_trial(replace(plain, options={"decay": 1.0}))
+    with pytest.raises(UnsupportedError, match="has no decay: leave the option out"):
+        constructed_trial(replace(plain, options={"decay": 0.5}))

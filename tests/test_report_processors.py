@@ -153,6 +153,7 @@ def test_the_roof_is_the_lower_of_memory_and_arithmetic(found: Page) -> None:
         ("aten.clone.default", 0, "move"),
         ("aten.mkldnn_rnn_layer.default", 9, "fused"),
         ("aten._scaled_dot_product_flash_attention_for_cpu.default", 9, "fused"),
+        ("seqscale::delta", 9, "fused"),
         ("aten.add.Tensor", 9, "pointwise"),
         ("mul", 9, "pointwise"),
     ],

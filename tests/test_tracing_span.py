@@ -13,11 +13,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from seqscale.layers.attention import Attention
+from seqscale.layers.deltanet import DeltaNet
 from seqscale.layers.diagonal import Diagonal
 from seqscale.layers.elman import Elman
 from seqscale.layers.fused import available
 from seqscale.layers.gru import GRU
-from seqscale.layers.linear_attention import CHUNK
+from seqscale.layers.linear_attention import CHUNK, LinearAttention
 from seqscale.layers.lru import LRU
 from seqscale.layers.lstm import LSTM
 from seqscale.tracing.trace import trace
@@ -353,6 +354,24 @@ def test_a_diagonal_recurrence_in_one_kernel_takes_two_steps_a_token_or_three_in
         assert sum(o.work for o in backward if o.name.endswith("_backward") and "seqscale" in o.name) == (
             2 * work * b * t * d
         )
+
+
+@sizes
+@given(b=st.integers(1, 3), n=st.integers(1, 5), rest=st.integers(1, CHUNK), e=st.integers(1, 24))
+def test_chunks_in_one_kernel_wait_for_each_other(b, n, rest, e):
+    def steps(make, chunks, end=""):
+        found = counts(make(e, algorithm="fused"), b, CHUNK * chunks, e, "training").operators
+        return next(o.steps for o in found if o.name.startswith("seqscale::") and o.name.endswith(end))
+
+    # a decay and a sum for each chunk more
+    added = 1 + 1 + 1 + log2(CHUNK)  # the decay's powers, keys times them, times values
+    for end in ("attention", "_backward"):
+        assert steps(LinearAttention, n + 1, end) - steps(LinearAttention, n, end) == 2 or n == 1
+        assert steps(LinearAttention, n + 1, end) >= added + 1 + 2 * n
+    # what keys held, less the values, one row after another, their shares, into the state
+    chain = 1 + log2(e) + 1 + 2 * (CHUNK - 1) + 1 + 1 + log2(CHUNK) + 1
+    assert steps(DeltaNet, n, "delta") == n * chain
+    assert steps(DeltaNet, n, "_backward") == n * chain + 1 + log2(CHUNK) + 1 + log2(e)
 
 
 def test_the_fused_kernels_and_the_same_steps_apart_agree_in_growth():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from seqscale.errors import UsageError
+from seqscale.layers import fused
 from seqscale.layers.deltanet import delta_chunked, delta_step
 from seqscale.layers.linear_attention import CHUNK, linear_attention_chunked, linear_attention_step
 
@@ -22,33 +26,48 @@ def drawn(length: int, seed: int, e: int = 3, f: int = 5) -> tuple[Tensor, ...]:
     return q, k / k.norm(dim=-1, keepdim=True), v, normal(2, 2, length, seed=seed + 3).sigmoid(), normal(2, 2, f, e)
 
 
-def by_numpy(q: Tensor, k: Tensor, v: Tensor, beta: Tensor | None, s: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def by_numpy(
+    q: Tensor, k: Tensor, v: Tensor, beta: Tensor | None, s: Tensor, decay: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """One head of one sequence; the delta rule where beta is given, as the product with I - beta k k^T."""
     state, reads = s.numpy().copy(), []
     for t in range(len(q)):
         q_t, k_t, v_t = (a[t].numpy() for a in (q, k, v))
         b_t = 1.0 if beta is None else beta[t].item()
         kept = np.eye(len(k_t)) - (0.0 if beta is None else b_t) * np.outer(k_t, k_t)
-        state = state @ kept + b_t * np.outer(v_t, k_t)
+        state = decay * state @ kept + b_t * np.outer(v_t, k_t)
         reads.append(state @ q_t)
     return np.array(reads), state
 
 
 @settings(deadline=None, max_examples=30)
-@given(length=st.integers(1, 140), delta=st.booleans(), chunked=st.booleans(), seed=st.integers(0, 99))
-def test_every_head_of_every_sequence_is_its_equation(length: int, delta: bool, chunked: bool, seed: int) -> None:
+@given(
+    length=st.integers(1, 140),
+    delta=st.booleans(),
+    algorithm=st.sampled_from(["step", "chunked", "fused"]),
+    decay=st.sampled_from([1.0, 0.9, 1e-3]),
+    seed=st.integers(0, 99),
+)
+def test_every_head_of_every_sequence_is_its_equation(
+    length: int, delta: bool, algorithm: str, decay: float, seed: int
+) -> None:
     q, k, v, beta, s = drawn(length, seed)
-    gates = (beta,) if delta else ()
-    if chunked:
-        read, end = delta_chunked(q, k, v, beta, s) if delta else linear_attention_chunked(q, k, v, s)
-    else:
-        step, end, parts = delta_step if delta else linear_attention_step, s, []
+    if algorithm == "step":
+        end, parts = s, []
         for t in range(length):
-            y_t, end = step(*(a[:, :, t] for a in (q, k, v, *gates)), end)
+            now = tuple(a[:, :, t] for a in (q, k, v))
+            y_t, end = delta_step(*now, beta[:, :, t], end) if delta else linear_attention_step(*now, end, decay)
             parts.append(y_t)
         read = torch.stack(parts, dim=2)
+    elif delta:
+        read, end = (delta_chunked if algorithm == "chunked" else fused.delta)(q, k, v, beta, s)
+    else:
+        attend = linear_attention_chunked if algorithm == "chunked" else fused.linear_attention
+        read, end = attend(q, k, v, s, decay)
     for i in np.ndindex(2, 2):
-        wanted, last = by_numpy(q[i], k[i], v[i], beta[i] if delta else None, s[i])
+        wanted, last = (
+            by_numpy(q[i], k[i], v[i], beta[i], s[i]) if delta else by_numpy(q[i], k[i], v[i], None, s[i], decay)
+        )
         np.testing.assert_allclose(read[i].numpy(), wanted, rtol=0, atol=1e-11)
         np.testing.assert_allclose(end[i].numpy(), last, rtol=0, atol=1e-11)
 
@@ -65,8 +84,11 @@ def test_linear_attention_is_the_sum_over_all_pairs_so_far(length: int, seed: in
 @pytest.mark.parametrize("length", [1, 2, CHUNK + 1])
 def test_gradients_of_the_chunks_from_a_carried_state_are_finite_differences(length: int) -> None:
     q, k, v, beta, s = (a[:1, :1].clone().requires_grad_() for a in drawn(length, 0))
-    assert torch.autograd.gradcheck(linear_attention_chunked, (q, k, v, s), fast_mode=True)
-    assert torch.autograd.gradcheck(delta_chunked, (q, k, v, beta, s), fast_mode=True)
+    for attend in (linear_attention_chunked, fused.linear_attention):
+        for decay in (1.0, 0.9):
+            assert torch.autograd.gradcheck(attend, (q, k, v, s, decay), fast_mode=True)
+    for replace in (delta_chunked, fused.delta):
+        assert torch.autograd.gradcheck(replace, (q, k, v, beta, s), fast_mode=True)
 
 
 @settings(deadline=None, max_examples=20)
@@ -96,7 +118,7 @@ def test_a_token_of_share_zero_writes_nothing() -> None:
 
 
 @pytest.mark.parametrize("layer", BOTH)
-@pytest.mark.parametrize("algorithm", ["reference", "chunked"])
+@pytest.mark.parametrize("algorithm", ["reference", "chunked", "fused"])
 @pytest.mark.parametrize("heads", [1, 2])
 def test_the_layer_is_its_equation_with_its_own_projections(layer: str, algorithm: str, heads: int) -> None:
     module, x, e = Implementation(layer, algorithm, {"heads": heads}).build(), normal(1, 40, 8), 8 // heads
@@ -116,13 +138,28 @@ def test_the_layer_is_its_equation_with_its_own_projections(layer: str, algorith
     np.testing.assert_allclose(y[0].detach().numpy(), wanted, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("delta", [False, True])
-def test_chunks_in_bfloat16_are_rounded_at_the_end_alone(delta: bool) -> None:
+@pytest.mark.parametrize("algorithm", ["reference", "chunked", "fused"])
+def test_what_was_written_fades_by_the_decay_of_each_token_since(algorithm: str) -> None:
+    layer, x = Implementation("linear-attention", algorithm, {"decay": 0.5}).build(), normal(1, 70, 8)
+    _, (s,) = layer(x)
+    _, (later,) = layer(torch.zeros(1, 70, 8, dtype=torch.float64), (s,))
+    torch.testing.assert_close(later, 0.5**70 * s, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("decay", [0, 1.5, -1, "half", True])
+def test_a_decay_that_is_none_is_refused(decay: object) -> None:
+    with pytest.raises(UsageError, match=r"decay=.*: must be a number above 0 and at most 1\."):
+        Implementation("linear-attention", "reference", {"decay": decay}).build()  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("rule", [delta_chunked, fused.delta, linear_attention_chunked, fused.linear_attention])
+def test_chunks_in_bfloat16_are_rounded_at_the_end_alone(rule: Callable[..., tuple[Tensor, Tensor]]) -> None:
     rounded = [a.bfloat16() for a in drawn(300, 0)]
-    q, k, v, beta, s = rounded
-    found = delta_chunked(q, k, v, beta, s) if delta else linear_attention_chunked(q, k, v, s)
-    q, k, v, beta, s = (a.double() for a in rounded)
-    wanted = delta_chunked(q, k, v, beta, s) if delta else linear_attention_chunked(q, k, v, s)
+    delta = rule in (delta_chunked, fused.delta)
+    found, wanted = (
+        rule(q, k, v, beta, s) if delta else rule(q, k, v, s, 0.75)
+        for q, k, v, beta, s in (rounded, [a.double() for a in rounded])
+    )
     for part, exact in zip(found, wanted, strict=True):
         assert part.dtype == torch.bfloat16
         torch.testing.assert_close(part.double(), exact, rtol=2**-8, atol=1e-5)

@@ -1,9 +1,11 @@
 """Functions of one size that an exact law may consist of, and how each grows.
 
-    T    2^ceil(log2 T)    ceil(T/C)    floor(T/C)    (T mod C)    ceil(log2 ceil(T/C))    ceil(log2 T)
+    T    2^ceil(log2 T)    ceil(log2 T)    ceil(T/C)    floor(T/C)    (T mod C)
+    2^ceil(log2 ceil(T/C))    ceil(log2 ceil(T/C))    ceil(log2 (T mod C))
 
 Trees have the logarithms: over T leaves ceil(log2 T) levels, and the sum of those levels over every prefix of T leaves
-is T*L - 2^L + 1 with L = ceil(log2 T). Algorithms in chunks of C have the rest, the last chunk being ragged.
+is T*L - 2^L + 1 with L = ceil(log2 T). Algorithms in chunks of C have the rest, the last chunk being ragged: trees over
+all chunks, or over the tokens of the last one (none for a rest of 0).
 """
 
 from __future__ import annotations
@@ -37,8 +39,10 @@ class Kind(enum.IntEnum):
     chunks = 2
     full_chunks = 3
     rest = 4
-    log_chunks = 5
-    log = 6
+    power_of_two_chunks = 5
+    log_chunks = 6
+    log_rest = 7
+    log = 8
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,8 +72,12 @@ class Atom:
                 return x // self.chunk
             case Kind.rest:
                 return x % self.chunk
+            case Kind.power_of_two_chunks:
+                return 1 << _levels(-(-x // self.chunk))
             case Kind.log_chunks:
                 return _levels(-(-x // self.chunk))
+            case Kind.log_rest:
+                return _levels(x % self.chunk)
             case Kind.log:
                 return _levels(x)
 
@@ -86,8 +94,12 @@ class Atom:
                 return f"floor({self.name}/{self.chunk})"
             case Kind.rest:
                 return f"({self.name} mod {self.chunk})"
+            case Kind.power_of_two_chunks:
+                return f"2^ceil(log2 ceil({self.name}/{self.chunk}))"
             case Kind.log_chunks:
                 return f"ceil(log2 ceil({self.name}/{self.chunk}))"
+            case Kind.log_rest:
+                return f"ceil(log2 ({self.name} mod {self.chunk}))"
             case Kind.log:
                 return f"ceil(log2 {self.name})"
 
@@ -95,7 +107,7 @@ class Atom:
         """Return on which step of the function a size lies: within one, it tells nothing new. A size has no steps."""
         if self.kind is Kind.size:
             return x
-        return -(-x // self.chunk) if self.kind is Kind.rest else self.at(x)
+        return -(-x // self.chunk) if self.kind in (Kind.rest, Kind.log_rest) else self.at(x)
 
     def expansion(self) -> Expansion:
         """Return the function as x^power * log^log parts times factors that stay within bounds.
@@ -118,6 +130,10 @@ class Atom:
                 return {linear: each, rest: -each}
             case Kind.rest:
                 return {rest: one}
+            case Kind.power_of_two_chunks:
+                return {(Growth(1, 0), (f"2^log chunks {self.chunk}",)): each}
+            case Kind.log_rest:
+                return {(_FLAT, (f"log rest {self.chunk}",)): one}
             case Kind.log_chunks:
                 return {logarithm: one, (_FLAT, ()): Fraction(-_levels(self.chunk))}
             case Kind.log:
@@ -161,11 +177,12 @@ def logarithmic(name: str) -> tuple[Monomial, ...]:
 def chunked(name: str, chunk: int) -> tuple[Monomial, ...]:
     """Return the functions beyond a polynomial that an algorithm in chunks has."""
     x = Atom(name, Kind.size)
-    n, full, rest, log = (
-        Atom(name, kind, chunk) for kind in (Kind.chunks, Kind.full_chunks, Kind.rest, Kind.log_chunks)
-    )
-    one: tuple[Monomial, ...] = tuple(((atom, 1),) for atom in (n, log, full, rest))
-    return (*one, ((x, 1), (n, 1)), ((n, 2),), ((rest, 2),), ((n, 1), (rest, 1)))
+    kinds = (
+        Kind.chunks, Kind.full_chunks, Kind.rest, Kind.log_chunks, Kind.power_of_two_chunks, Kind.log_rest
+    )  # fmt: skip
+    n, full, rest, log, power, log_rest = (Atom(name, kind, chunk) for kind in kinds)
+    one: tuple[Monomial, ...] = tuple(((atom, 1),) for atom in (n, log, full, rest, power, log_rest))
+    return (*one, ((x, 1), (n, 1)), ((n, 2),), ((rest, 2),), ((n, 1), (rest, 1)), ((n, 1), (log, 1)))
 
 
 def _levels(x: int) -> int:

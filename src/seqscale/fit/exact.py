@@ -49,7 +49,7 @@ CHUNKS = (8, 16, 32, 64, 128, 256, 512, 1024)
 _DEGREE = {"B": 1}  # what a count can grow with: at most linear in the batch, quadratic in all else
 _DEGREE_ELSE = 2
 _OUTER = ("B", "T")
-_MOST_LOGARITHMIC, _MOST_CHUNKED = 5, 5  # functions of one size in one law
+_MOST_LOGARITHMIC, _MOST_CHUNKED = 5, 6  # functions of one size in one law
 _FEW = 2  # functions of one size that is nowhere varied alone
 
 

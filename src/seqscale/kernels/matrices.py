@@ -13,7 +13,7 @@ from seqscale.kernels.compiling import compiled
 from seqscale.kernels.instructions import copy, pointwise, tile
 from seqscale.kernels.lanes import REGISTER_BYTES, lanes_of
 
-CHUNK = 32  # tokens of one product, where the caller does not say
+CHUNK = 32  # tokens of one product, where the caller does not say: of 8, 16, 32, 48 and 64 the fastest or near it
 ROWS = 8 if REGISTER_BYTES == 64 else 4  # of z under way at once
 
 times = pointwise(lambda a, b: [a * b])

@@ -110,9 +110,12 @@ def hidden_units(hidden: object, width: int) -> int:
     return units
 
 
-def real(name: str, value: object, *, above: float = -math.inf, below: float = math.inf) -> float:
-    """Return an option's value as the number it must be, between two bounds; UsageError names what was written."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < below:
-        bounds = [f" {word} {bound:g}" for word, bound in (("above", above), ("below", below)) if math.isfinite(bound)]
+def real(
+    name: str, value: object, *, above: float = -math.inf, below: float = math.inf, at_most: float = math.inf
+) -> float:
+    """Return an option's value as the number it must be, between bounds; UsageError names what was written."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < below or value > at_most:
+        named = (("above", above), ("below", below), ("at most", at_most))
+        bounds = [f" {word} {bound:g}" for word, bound in named if math.isfinite(bound)]
         raise UsageError(f"{name}={value!r}: must be a number{' and'.join(bounds)}.")
     return float(value)

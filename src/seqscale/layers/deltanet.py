@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqscale.layers import fused
 from seqscale.layers.base import AbstractLayer, State, accumulator
 from seqscale.layers.heads import merge_heads, split_heads, whole_heads
 from seqscale.layers.linear_attention import CHUNK, in_chunks
@@ -74,14 +75,15 @@ class DeltaNet(AbstractLayer):
 
     Source: Yang et al. 2024, arXiv:2406.06484; the rule: Schlag et al. 2021, arXiv:2102.11174, section 4.2. Differs: no
     convolution, no SiLU and no normalisation of queries or outputs, so that the rule alone is studied. No biases.
-    State: S, (b, heads, e, e), in the parameters' dtype, d^2 / heads elements; `chunked` computes in float32 at least
-    and rounds S where a call ends, the loop rounds it at every step.
+    State: S, (b, heads, e, e), in the parameters' dtype, d^2 / heads elements; `chunked` and `fused` compute in float32
+    at least and round S where a call ends, the loop rounds it at every step.
     Cost: 8 d^2 + 2 d heads + 6 d e flops per token (forward) by the loop, about 8 d C more by chunks of C tokens.
-    Algorithms: `reference` loops over `delta_step`; `chunked` is `delta_chunked`.
+    Algorithms: `reference` loops over `delta_step`; `chunked` is `delta_chunked`; `fused` takes the same
+    chunks, one after another, in one compiled kernel.
 
     Args:
         width: d, a multiple of heads.
-        algorithm: "reference" or "chunked".
+        algorithm: "reference", "chunked" or "fused".
         heads: number of heads.
     """
 
@@ -99,12 +101,13 @@ class DeltaNet(AbstractLayer):
         return self.out_projection(read.flatten(-2)), (s,)
 
     def compute(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map x by `delta_chunked`; one token alone by the step, for which no chunk need be filled up."""
-        if x.shape[1] == 1:
+        """Map x by one kernel or by `delta_chunked`; there one token by the step, which fills up no chunk."""
+        if self.algorithm == "chunked" and x.shape[1] == 1:
             y_t, state = self.define(x[:, 0], state)
             return y_t.unsqueeze(1), state
         (s,) = state
-        read, s = delta_chunked(*self._project(x), s)
+        compute = fused.delta if self.algorithm == "fused" else delta_chunked
+        read, s = compute(*self._project(x), s)
         return self.out_projection(merge_heads(read)), (s,)
 
     def initial_state(self, batch: int) -> State:

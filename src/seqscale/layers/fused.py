@@ -88,6 +88,39 @@ def diagonal_complex(
     return re.squeeze(0).to(dtype), im.squeeze(0).to(dtype)
 
 
+def linear_attention(q: Tensor, k: Tensor, v: Tensor, s: Tensor, decay: float) -> tuple[Tensor, Tensor]:
+    """Return what is read, (b, heads, t, f), and the last S, each token by `layers.linear_attention`'s step.
+
+    Args:
+        q, k: (b, heads, t, e). v: (b, heads, t, f). s: (b, heads, f, e), before the first. decay: from 0 to 1.
+
+    Raises:
+        UnsupportedError: not on a CPU, or numba does not import.
+        ValueError: a wrong shape.
+    """
+    operators, (batch, heads, t, _) = _matrices(q.device), q.shape
+    models = _models(accumulator(q.dtype), *(part.flatten(0, 1) for part in (q, k, v, s)))
+    g = models[0].new_full((1, batch * heads), decay)
+    read, last, _ = operators.LinearAttention.apply(*models[:3], g, models[3], torch.is_grad_enabled())
+    return read.view(batch, heads, t, -1).to(q.dtype), last.view(s.shape).to(q.dtype)
+
+
+def delta(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what is read, (b, heads, t, f), and the last S, each token by `layers.deltanet.delta_step`.
+
+    Args:
+        q, k: (b, heads, t, e). v: (b, heads, t, f). beta: (b, heads, t). s: (b, heads, f, e), before the first.
+
+    Raises:
+        UnsupportedError: not on a CPU, or numba does not import.
+        ValueError: a wrong shape.
+    """
+    operators, (batch, heads, t, _) = _matrices(q.device), q.shape
+    models = _models(accumulator(q.dtype), *(part.flatten(0, 1) for part in (q, k, v, beta, s)))
+    read, last, _, _ = operators.Delta.apply(*models, torch.is_grad_enabled())
+    return read.view(batch, heads, t, -1).to(q.dtype), last.view(s.shape).to(q.dtype)
+
+
 def available(device: str) -> bool:
     """Whether the algorithm runs on a device: a CPU, where numba imports."""
     try:
@@ -111,3 +144,11 @@ def _operators(device: torch.device) -> ModuleType:
     except ImportError as error:
         raise UnsupportedError(f"'fused' needs numba, which does not import here ({error}).") from error
     return fused_operators
+
+
+def _matrices(device: torch.device) -> ModuleType:
+    """Return the module of the operators whose state is a matrix."""
+    _operators(device)
+    from seqscale.layers import fused_matrices
+
+    return fused_matrices

@@ -25,7 +25,7 @@ from seqscale.kernels.lstm import lstm, lstm_backward, lstm_keeping
 _LIBRARY = torch.library.Library("seqscale", "DEF")
 
 
-def _define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any]) -> Any:
+def define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any]) -> Any:
     """Make an operator of a kernel, and return it.
 
     Args:
@@ -46,7 +46,7 @@ def _define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any])
     return operator.default
 
 
-class _AbstractKernel(Function):
+class AbstractKernel(Function):
     """A function of tensors with models first: under torch.func.vmap a batch is so many times more models."""
 
     def __init_subclass__(cls, **given: Any) -> None:
@@ -71,19 +71,21 @@ def _with_models(tensor: Tensor, dim: int | None, models: int) -> Tensor:
 
 
 @final
-class _Gradient(_AbstractKernel):
+class Gradient(AbstractKernel):
     """An operator that computes gradients, and has none itself."""
 
     @staticmethod
-    def forward(operator: Any, *tensors: Tensor) -> Any:
-        return operator(*tensors)
+    def forward(operator: Any, *arguments: Any) -> Any:
+        """Run the kernel."""
+        return operator(*arguments)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        pass
+        """Keep nothing."""
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
+        """Say that there is none."""
         raise UnsupportedError("'fused' has no second derivative: choose `reference`, which has.")
 
 
@@ -92,15 +94,15 @@ def _before(y: Tensor, h: Tensor) -> Tensor:
     return torch.cat((h.unsqueeze(2), y[:, :, :-1]), dim=2)
 
 
-_linear = _define(
+_linear = define(
     "linear(Tensor x, Tensor w, Tensor b) -> Tensor", linear, lambda x, w, b: x.new_empty(*x.shape[:2], w.shape[1])
 )
-_linear_backward = _define(
+_linear_backward = define(
     "linear_backward(Tensor g, Tensor w) -> Tensor",
     linear_backward,
     lambda g, w: g.new_empty(*g.shape[:2], w.shape[2]),
 )
-_outer = _define(
+_outer = define(
     "outer(Tensor g, Tensor x, int outputs) -> Tensor",
     outer,
     lambda g, x, outputs: x.new_empty(x.shape[0], outputs, x.shape[2]),
@@ -116,18 +118,18 @@ def _from_inputs(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
 def _of_inputs(asked: Sequence[bool], ga: Tensor, x: Tensor, w: Tensor) -> tuple[Any, Any, Any]:
     """Return the gradients of `_from_inputs`, those that are asked for."""
     g = ga.flatten(1, 2)
-    gx = _Gradient.apply(_linear_backward, g, w).unflatten(1, x.shape[1:3]) if asked[0] else None
+    gx = Gradient.apply(_linear_backward, g, w).unflatten(1, x.shape[1:3]) if asked[0] else None
     gw = _of_weights(ga, x, w.shape[1]) if asked[1] else None
     return gx, gw, g.sum(1) if asked[2] else None
 
 
 def _of_weights(ga: Tensor, by: Tensor, outputs: int) -> Any:
     """Return the gradient of W, (m, outputs, h): the sum over all tokens of that of a_t times what W multiplied."""
-    return _Gradient.apply(_outer, ga.flatten(1, 2), by.flatten(1, 2), outputs)
+    return Gradient.apply(_outer, ga.flatten(1, 2), by.flatten(1, 2), outputs)
 
 
-_elman = _define("elman(Tensor a, Tensor h, Tensor w) -> Tensor", elman, lambda a, h, w: torch.empty_like(a))
-_elman_backward = _define(
+_elman = define("elman(Tensor a, Tensor h, Tensor w) -> Tensor", elman, lambda a, h, w: torch.empty_like(a))
+_elman_backward = define(
     "elman_backward(Tensor gy, Tensor y, Tensor w) -> (Tensor, Tensor)",
     elman_backward,
     lambda gy, y, w: (torch.empty_like(y), y.new_empty(y[:, :, 0].shape)),
@@ -135,7 +137,7 @@ _elman_backward = _define(
 
 
 @final
-class Elman(_AbstractKernel):
+class Elman(AbstractKernel):
     """x (m, b, t, d), w_x (m, h, d), b (m, h), h (m, b, h), w (m, h, h) -> states (m, b, t, h)."""
 
     @staticmethod
@@ -153,7 +155,7 @@ class Elman(_AbstractKernel):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
         y, x, w_x, h, w = ctx.saved_tensors
-        ga, gh = _Gradient.apply(_elman_backward, gradients[0], y, w)
+        ga, gh = Gradient.apply(_elman_backward, gradients[0], y, w)
         return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, _of_weights(ga, _before(y, h), w.shape[1])
 
 
@@ -163,7 +165,7 @@ def _gru_or_keeping(a: Any, h: Any, w: Any, b_n: Any, keep: bool, threads: int) 
     return gru(a, h, w, b_n, threads), a[:, :, :0, :0]
 
 
-_gru = _define(
+_gru = define(
     "gru(Tensor a, Tensor h, Tensor w, Tensor b_n, bool keep) -> (Tensor, Tensor)",
     _gru_or_keeping,
     lambda a, h, w, b_n, keep: (
@@ -171,7 +173,7 @@ _gru = _define(
         a.new_empty((*a.shape[:3], 4 * h.shape[-1]) if keep else (*a.shape[:2], 0, 0)),
     ),
 )
-_gru_backward = _define(
+_gru_backward = define(
     "gru_backward(Tensor gy, Tensor y, Tensor kept, Tensor h, Tensor w) -> (Tensor, Tensor, Tensor)",
     gru_backward,
     lambda gy, y, kept, h, w: (y.new_empty(*y.shape[:3], 3 * y.shape[3]), torch.empty_like(y), torch.empty_like(h)),
@@ -179,7 +181,7 @@ _gru_backward = _define(
 
 
 @final
-class GRU(_AbstractKernel):
+class GRU(AbstractKernel):
     """x (m, b, t, d), w_x (m, 3h, d), b (m, 3h), h (m, b, h), w (m, 3h, h), b_n (m, h) -> states (m, b, t, h), kept."""
 
     @staticmethod
@@ -200,7 +202,7 @@ class GRU(_AbstractKernel):
         """Run the kernel's gradient, and gather the weights'."""
         y, kept, x, w_x, h, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
-        ga, gp, gh = _Gradient.apply(_gru_backward, gy, y, kept, h, w)
+        ga, gp, gh = Gradient.apply(_gru_backward, gy, y, kept, h, w)
         before, units = _before(y, h), y.shape[-1]
         of_w = torch.cat((_of_weights(ga, before, 2 * units), _of_weights(gp, before, units)), dim=1)
         return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, of_w, gp.sum((1, 2)), None
@@ -212,7 +214,7 @@ def _lstm_or_keeping(a: Any, h: Any, c: Any, w: Any, keep: bool, threads: int) -
     return *lstm(a, h, c, w, threads), a[:, :, :0, :0]
 
 
-_lstm = _define(
+_lstm = define(
     "lstm(Tensor a, Tensor h, Tensor c, Tensor w, bool keep) -> (Tensor, Tensor, Tensor)",
     _lstm_or_keeping,
     lambda a, h, c, w, keep: (
@@ -221,7 +223,7 @@ _lstm = _define(
         a.new_empty((*a.shape[:3], 5 * h.shape[-1]) if keep else (*a.shape[:2], 0, 0)),
     ),
 )
-_lstm_backward = _define(
+_lstm_backward = define(
     "lstm_backward(Tensor gy, Tensor g_last, Tensor kept, Tensor c, Tensor w) -> (Tensor, Tensor, Tensor)",
     lstm_backward,
     lambda gy, g_last, kept, c, w: (
@@ -233,7 +235,7 @@ _lstm_backward = _define(
 
 
 @final
-class LSTM(_AbstractKernel):
+class LSTM(AbstractKernel):
     """x (m, b, t, d), w_x (m, 4h, d), b (m, 4h), h, c (m, b, h), w (m, 4h, h) -> outputs (m, b, t, h), last c, kept."""
 
     @staticmethod
@@ -255,13 +257,13 @@ class LSTM(_AbstractKernel):
         y, kept, x, w_x, h, c, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         g_last = torch.zeros_like(c) if gradients[1] is None else gradients[1]
-        ga, gh, gc = _Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
+        ga, gh, gc = Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
         of_w = _of_weights(ga, _before(y, h), w.shape[1])
         return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, gc, of_w, None
 
 
-_diagonal = _define("diagonal(Tensor a, Tensor b, Tensor h) -> Tensor", diagonal, lambda a, b, h: torch.empty_like(b))
-_diagonal_backward = _define(
+_diagonal = define("diagonal(Tensor a, Tensor b, Tensor h) -> Tensor", diagonal, lambda a, b, h: torch.empty_like(b))
+_diagonal_backward = define(
     "diagonal_backward(Tensor gy, Tensor y, Tensor a, Tensor h) -> (Tensor, Tensor, Tensor)",
     diagonal_backward,
     lambda gy, y, a, h: (_each_row(a, y), torch.empty_like(y), torch.empty_like(h)),
@@ -274,7 +276,7 @@ def _each_row(a: Tensor, y: Tensor) -> Tensor:
 
 
 @final
-class Diagonal(_AbstractKernel):
+class Diagonal(AbstractKernel):
     """a (m, b or 1, t or 1, h), b (m, b, t, h), h (m, b, h) -> states (m, b, t, h), as `kernels.diagonal`."""
 
     @staticmethod
@@ -291,17 +293,17 @@ class Diagonal(_AbstractKernel):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient."""
         y, a, h = ctx.saved_tensors
-        ga, gb, gh = _Gradient.apply(_diagonal_backward, gradients[0], y, a, h)
+        ga, gb, gh = Gradient.apply(_diagonal_backward, gradients[0], y, a, h)
         return ga.sum_to_size(a.shape), gb, gh
 
 
-_diagonal_complex = _define(
+_diagonal_complex = define(
     "diagonal_complex(Tensor a_re, Tensor a_im, Tensor b_re, Tensor b_im, Tensor h_re, Tensor h_im) "
     "-> (Tensor, Tensor)",
     diagonal_complex,
     lambda a_re, a_im, b_re, b_im, h_re, h_im: (torch.empty_like(b_re), torch.empty_like(b_im)),
 )
-_diagonal_complex_backward = _define(
+_diagonal_complex_backward = define(
     "diagonal_complex_backward(Tensor gy_re, Tensor gy_im, Tensor y_re, Tensor y_im, Tensor a_re, Tensor a_im, "
     "Tensor h_re, Tensor h_im) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     diagonal_complex_backward,
@@ -313,7 +315,7 @@ _diagonal_complex_backward = _define(
 
 
 @final
-class DiagonalComplex(_AbstractKernel):
+class DiagonalComplex(AbstractKernel):
     """As `Diagonal`, each complex tensor as two, of its real and imaginary parts."""
 
     @staticmethod
@@ -330,7 +332,7 @@ class DiagonalComplex(_AbstractKernel):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient."""
         y_re, y_im, a_re, a_im, h_re, h_im = ctx.saved_tensors
-        ga_re, ga_im, *others = _Gradient.apply(
+        ga_re, ga_im, *others = Gradient.apply(
             _diagonal_complex_backward, *gradients, y_re, y_im, a_re, a_im, h_re, h_im
         )
         return ga_re.sum_to_size(a_re.shape), ga_im.sum_to_size(a_im.shape), *others

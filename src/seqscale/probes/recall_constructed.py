@@ -73,10 +73,12 @@ def constructed_trial(cell: Cell, tell: Tell = silent) -> AbstractTrial:
     """Return the trial of a cell of probe `recall` whose form is `constructed` or `rebind`.
 
     Raises:
-        UnsupportedError: a layer that no keys can be given to.
+        UnsupportedError: a layer that no keys can be given to, or whose rule has a decay.
     """
     if cell.layer not in RULES:
         raise UnsupportedError(f"its keys cannot be given to it: only {', '.join(RULES)} have keys of their own.")
+    if dict(cell.options).get("decay", 1) != 1:
+        raise UnsupportedError("the rule that is asked has no decay: leave the option out.")
     facts = {"rule": "one head, no parameters, no positions", "input": "unit keys, one-hot values", "dtype": "float64"}
     measure = _constructed if dict(cell.conditions)["form"] == "constructed" else _rebind
     return ReplicatesTrial(measure, cell, facts, tell)

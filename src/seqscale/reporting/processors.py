@@ -28,7 +28,7 @@ View = dict[str, Any]
 
 KINDS = ("product", "pointwise", "reduction", "fused", "move")
 _NAMED = {  # in this order: the name of fused attention speaks of a product too
-    "fused": ("rnn", "lstm", "gru", "attention", "flash"),
+    "fused": ("rnn", "lstm", "gru", "attention", "flash", "seqscale"),
     "product": ("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "linear", "convolution"),
     "reduction": ("softmax", "sum", "mean", "amax", "amin", "max", "min", "norm", "var", "cumsum", "cumprod", "scan"),
 }
@@ -38,7 +38,7 @@ def kind(operator: str, work: int) -> str:
     """Return which of KINDS an operator is, from its name ("aten.addmm.default" or "addmm")."""
     if work == 0:
         return "move"
-    words = operator.lower().replace(".", "_").strip("_").split("_")
+    words = operator.lower().replace("::", "_").replace(".", "_").strip("_").split("_")
     return next((name for name, known in _NAMED.items() if set(known) & set(words)), "pointwise")
 
 

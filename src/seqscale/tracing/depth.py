@@ -166,6 +166,46 @@ def _recurrence(time: int, units: int, gates: int, around: int, after: int = 0) 
     return law
 
 
+def _linear_attention(k: int, other: int) -> Law:
+    """Per chunk a decay of the state and a sum; before them, what a chunk adds; after, what is read, or a gradient.
+
+    A last chunk that is shorter counts as a whole one.
+
+    Args:
+        k: which argument is (m, b, t, e).
+        other: which has the greatest number of terms of a product with the state, last.
+    """
+
+    def law(arguments: Sequence[Any], result: Any) -> int:
+        t, chunk = arguments[k].shape[2], next(a for a in arguments if isinstance(a, int))
+        chunks, terms = -(-t // chunk), max(arguments[n].shape[-1] for n in (k, other))
+        added = 3 + tree(min(chunk, t))  # the decay's powers, tokens times them, their product
+        state = added + 2 * chunks - 1
+        through_state = (state - 2 if chunks > 1 else 2) + 2 + tree(terms)  # a product with it, and a sum
+        within = 1 + tree(terms) + 1 + 1 + tree(min(chunk, t)) + 1  # two products, decay between them; a sum
+        return int(max(state, through_state, within))
+
+    return law
+
+
+def _delta(k: int, *, backwards: bool) -> Law:
+    """Per chunk: a product with the state, a sum, the substitution, the share, a product over tokens, a sum.
+
+    Args:
+        k: which argument is (m, b, t, e).
+        backwards: a product over tokens then comes before the chunks, from what is read into u, and one over f after
+            them, into k.k.
+    """
+
+    def law(arguments: Sequence[Any], result: Any) -> int:
+        (_, _, t, e), chunk = arguments[k].shape, next(a for a in arguments if isinstance(a, int))
+        sizes = [chunk] * (t // chunk) + [t % chunk] * (t % chunk > 0)
+        steps = sum(5 + tree(e) + 2 * (c - 1) + tree(c) for c in sizes)
+        return int(steps + (2 + tree(sizes[-1]) + tree(arguments[0].shape[-1]) if backwards else 0))
+
+    return law
+
+
 _LAWS: dict[str, Law] = {
     "mm": _mm,
     "bmm": _mm,
@@ -210,6 +250,10 @@ _LAWS: dict[str, Law] = {
     "seqscale::gru": _recurrence(0, 1, 1, 7),  # sum, reset gate, times the product, sum, tanh, times 1 - z, sum
     # two sums, the candidate's two factors, times the product, the reset gate's two factors; the first state's sum
     "seqscale::gru_backward": _recurrence(1, 3, 3, 7, after=1),
+    "seqscale::linear_attention": _linear_attention(1, 1),
+    "seqscale::linear_attention_backward": _linear_attention(3, 0),
+    "seqscale::delta": _delta(1, backwards=False),
+    "seqscale::delta_backward": _delta(3, backwards=True),
     "seqscale::lstm": _recurrence(0, 1, 1, 6),  # sum, gate, times, sum of the cell, tanh, output
     "seqscale::lstm_backward": _recurrence(0, 3, 4, 7),  # sum, two factors of c, sum, times, the gate's two factors
 }

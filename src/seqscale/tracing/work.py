@@ -250,6 +250,57 @@ def _times(steps: int, which: int) -> Law:
     return lambda arguments, result: steps * int(arguments[which].numel())
 
 
+def _in_chunks(law: Callable[[int, int, int], int], f_of: int, before: bool = False) -> Law:
+    """The sum of a law over the chunks of all sequences.
+
+    Args:
+        law: (tokens of one chunk, e, f) -> operations.
+        f_of: an argument whose last dimension is f; k, (m, b, t, e), comes after q, which is the first or third.
+        before: whether each sequence first takes the powers of its decay.
+    """
+
+    def summed(arguments: Sequence[Any], result: Any) -> int:
+        q, chunk = arguments[0 if f_of == 2 else 2], next(a for a in arguments if isinstance(a, int))
+        m, b, t, e = q.shape
+        f = arguments[f_of].shape[-1]
+        whole = t // chunk * law(chunk, e, f) + law(t % chunk, e, f) * (t % chunk > 0)
+        return int(m * b * (whole + (chunk + 1) * before))
+
+    return summed
+
+
+def _linear_attention(c: int, e: int, f: int) -> int:
+    """Pairs of tokens: q.k, its decay, times v; tokens: two products with S, q and k decayed, a sum; S: decay, sum."""
+    pairs = c * (c + 1) // 2
+    return pairs * (2 * e + 2 * f + 1) + c * (4 * e * f + 2 * e + f) + 2 * e * f
+
+
+def _linear_attention_backward(c: int, e: int, f: int) -> int:
+    """Pairs: q.k and gy.v with decays, and three products; tokens: four with S, k, v and gy decayed, three sums; S."""
+    pairs = c * (c + 1) // 2
+    return pairs * (6 * e + 4 * f + 2) + c * (8 * e * f + 3 * e + 3 * f) + 2 * e * f
+
+
+def _delta(c: int, e: int, f: int) -> int:
+    """Pairs of two tokens: k.k, its share, a step of the substitution; pairs: q.k, times u; tokens: three products.
+
+    Those are with S; beside them -v, the share of r and where two reads meet (3f), and the sign of the share. S: a sum.
+    """
+    pairs, apart = c * (c + 1) // 2, c * (c - 1) // 2
+    return pairs * (2 * e + 2 * f) + apart * (2 * e + 2 * f + 1) + c * (6 * e * f + 3 * f + 1) + e * f
+
+
+def _delta_backward(c: int, e: int, f: int) -> int:
+    """Pairs: q.k, gy.u and three products; of two tokens: k.k, its share, gr.u, the substitution and two products.
+
+    Tokens: six products with S; u again, where gradients of u meet, that of beta (2), of r and of v (6f); where those
+    of q and of k meet (5e); two signs. S: where three gradients meet.
+    """
+    pairs, apart = c * (c + 1) // 2, c * (c - 1) // 2
+    of_pairs = pairs * (6 * e + 4 * f) + apart * (6 * e + 4 * f + 1)
+    return of_pairs + c * (12 * e * f + 6 * f + 5 * e + 2) + 2 * e * f
+
+
 _LAWS: dict[str, Law] = {
     "mm": _mm,
     "bmm": _mm,
@@ -281,6 +332,10 @@ _LAWS: dict[str, Law] = {
     "seqscale::diagonal_complex_backward": _times(16, 0),  # the same in complex numbers: 2, 6 and 8
     "seqscale::gru": _gru,
     "seqscale::gru_backward": _gru_backward,
+    "seqscale::linear_attention": _in_chunks(_linear_attention, f_of=2, before=True),
+    "seqscale::linear_attention_backward": _in_chunks(_linear_attention_backward, f_of=0, before=True),
+    "seqscale::delta": _in_chunks(_delta, f_of=2),
+    "seqscale::delta_backward": _in_chunks(_delta_backward, f_of=0),
     "seqscale::lstm": _lstm_kernel,
     "seqscale::lstm_backward": _lstm_kernel_backward,
 }

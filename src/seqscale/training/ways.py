@@ -37,7 +37,10 @@ _WAYS: Mapping[str, Way] = {
     "attention": Way("library", False),
 }
 # Measured against the ways above in benchmarks/RESULTS.md; the LSTM gains nothing.
-_FUSED = {layer: Way("fused", True) for layer in ("elman", "elman-orthogonal", "gru", "diagonal", "lru")}
+_FUSED = {
+    layer: Way("fused", True)
+    for layer in ("elman", "elman-orthogonal", "gru", "diagonal", "lru", "linear-attention", "deltanet")
+}
 
 
 def way_of(layer: str, algorithm: str, device: str) -> Way:

@@ -107,7 +107,7 @@ def test_pieces_are_whole_blocks_of_which_none_is_done_twice(count, rows, thread
     assert all(last - first >= most - 2 * rows for first, last in parts)
 
 
-@pytest.mark.parametrize("tokens, shares", [(5_000, 1), (50_000, 2)])
+@pytest.mark.parametrize("tokens, shares", [(5_000, 1), (400_000, 2)])
 def test_threads_start_where_there_is_enough_for_them_to_do(tokens, shares, monkeypatch):
     started = []
     together = linear.together

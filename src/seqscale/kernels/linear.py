@@ -19,6 +19,7 @@ from seqscale.kernels.lanes import lanes_of
 _ROWS = 8  # that share what is read of a packed matrix
 _NEAR = 2**18  # bytes of a packed matrix that are used again while the second cache still holds them
 _LONGEST = 256  # terms of one part of a sum over tokens
+_AT_ONCE = 16  # operations that count as one of a recurrence's where a thread must be worth it: none waits for another
 
 _add = pointwise(lambda x, y: [x + y])
 
@@ -70,7 +71,7 @@ def _times(x: Array, w: Array, b: Array, threads: int) -> Array:
     def do(part: tuple[int, int]) -> None:
         _linear(*flat, np.empty(_ROWS * group * lanes, x.dtype), m, n, k, p, columns, group, *part)
 
-    together(do, pieces(n, _ROWS, worthwhile(threads, 2 * n * w.size)))
+    together(do, pieces(n, _ROWS, worthwhile(threads, 2 * n * w.size // _AT_ONCE)))
     return y
 
 
@@ -101,7 +102,7 @@ def outer(g: Array, x: Array, outputs: int, threads: int = 1) -> Array:
         some, packed = (np.zeros(count * columns * lanes, x.dtype) for count in (_ROWS, longest))
         _outer(*flat, some, packed, m, n, p, outputs, k, columns, longest, *part)
 
-    together(do, pieces(outputs, _ROWS, worthwhile(threads, 2 * n * gw.size)))
+    together(do, pieces(outputs, _ROWS, worthwhile(threads, 2 * n * gw.size // _AT_ONCE)))
     return gw
 
 

@@ -24,7 +24,9 @@ import time
 
 import numpy as np
 
-BY_TIME = {"x", "b", "delta", "b_t", "c_t", "gy", "y"}  # arrays that come as (batch, time, ...)
+BY_TIME = {"x", "b", "delta", "b_t", "c_t", "q", "k", "v", "beta", "gy", "y"}  # arrays that come as (batch, time, ...)
+
+DECAY = 0.97  # of linear attention, for each token
 
 
 def functions() -> dict:
@@ -89,7 +91,25 @@ def functions() -> dict:
 
         return jax.lax.scan(step, jnp.zeros((x.shape[1], *a.shape)), (x, delta, b_t, c_t))[1]
 
-    return {f.__name__: f for f in (elman, gru, lstm, diagonal, associative, selective)}
+    def linear_attention(q, k, v):
+        def step(s, now):
+            q, k, v = now
+            s = DECAY * s + v[..., None] * k[:, None]
+            return s, jnp.einsum("bfe,be->bf", s, q)
+
+        return jax.lax.scan(step, jnp.zeros((*v.shape[1:], k.shape[-1])), (q, k, v))[1]
+
+    def delta(q, k, v, beta):
+        def step(s, now):
+            q, k, v, share = now
+            off = v - jnp.einsum("bfe,be->bf", s, k)
+            s = s + share[:, None, None] * off[..., None] * k[:, None]
+            return s, jnp.einsum("bfe,be->bf", s, q)
+
+        return jax.lax.scan(step, jnp.zeros((*v.shape[1:], k.shape[-1])), (q, k, v, beta))[1]
+
+    known = (elman, gru, lstm, diagonal, associative, selective, linear_attention, delta)
+    return {f.__name__.replace("_", "-"): f for f in known}
 
 
 def by_time(name: str, array: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ figure is processor time; with more it is time on the wall.
 Ceilings, in the same rounds: a product of two 1536 x 1536 matrices, by torch or numpy as is faster; an array of the
 size of the recurrent weights read as often as the recurrence reads them; and for the diagonal recurrence a copy of as
 many bytes as it must move.
+Recurrences whose state is a matrix are compared with torch's products of chunks too, the layer's algorithm `chunked`.
 Shapes are (B, I, H, T): batch, inputs, hidden units, tokens. Not a test: machines differ and are shared.
 """
 
@@ -30,7 +31,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 MODES = ("forward", "both")
-LINEAR = ("diagonal", "selective")
+LINEAR = ("diagonal", "selective", "linear-attention", "delta")
 PARTS = ("elman", "gru", "lstm", *LINEAR, "training")
 
 

@@ -8,10 +8,11 @@ import torch
 
 from benchmarks import limits, peers
 from benchmarks.jax_child import Jax
+from benchmarks.matrices import matrix_arrays, matrix_calls
 from benchmarks.peers import Arrays
 from benchmarks.rounds import Call, Timer, interleaved, timer
 from benchmarks.selective import selective_arrays, selective_calls
-from benchmarks.targets import DIAGONAL, SELECTIVE, Row, Shape
+from benchmarks.targets import DIAGONAL, MATRICES, SELECTIVE, Row, Shape
 
 APART = 1e-3  # no peer may be further off: a mistake shows as far more, rounding over thousands of steps as less
 
@@ -35,11 +36,16 @@ def nonlinear(cell: str, shape: Shape, mode: str, wanted: int, jax: Jax | None) 
 
 
 def linear(name: str, mode: str, wanted: int, jax: Jax | None) -> Row:
-    """Measure a linear recurrence, "diagonal" or "selective"."""
+    """Measure a linear recurrence: "diagonal", "selective", "linear-attention" or "delta"."""
     if name == "diagonal":
         return _diagonal(mode, wanted, jax)
-    arrays = selective_arrays(SELECTIVE)
-    return _row(name, SELECTIVE, mode, selective_calls(arrays)[mode], {"lax.scan": name}, arrays, {}, wanted, jax)
+    if name == "selective":
+        shape, arrays = SELECTIVE, selective_arrays(SELECTIVE)
+        calls = selective_calls(arrays)
+    else:
+        shape, arrays = MATRICES, matrix_arrays(name, MATRICES)
+        calls = matrix_calls(name, arrays)
+    return _row(name, shape, mode, calls[mode], {"lax.scan": name}, arrays, {}, wanted, jax)
 
 
 def _diagonal(mode: str, wanted: int, jax: Jax | None) -> Row:

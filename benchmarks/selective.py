@@ -1,6 +1,6 @@
 """The selective scan: our kernel, mambapy's parallel scan and transformers' loop, as `peers` has other recurrences.
 
-The kernel is called with numpy's arrays, as no layer has it yet; its peers with torch's tensors. All start from zeros.
+All start from zeros.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.models.mamba.modeling_mamba import mamba_selective_scan
 
 from benchmarks.peers import Arrays, Calls, by_mode, tensors
-from seqscale.kernels.selective import selective, selective_backward, selective_keeping
+from seqscale.layers import fused
 
 
 def selective_arrays(shape: Sequence[int]) -> Arrays:
@@ -43,19 +43,14 @@ def selective_calls(arrays: Arrays) -> Calls:
     end within 150 s.
     """
     gy, *leaves = tensors(arrays, "gy", "x", "delta", "a", "b_t", "c_t")
-    ways = {"mambapy": (lambda: mambapy(*leaves), leaves), "transformers": (lambda: transformers(*leaves), leaves)}
+    h = torch.zeros(len(gy), *arrays["a"].shape)
+    ways = {
+        "fused": (lambda: fused.selective(*leaves, h)[0], leaves),
+        "mambapy": (lambda: mambapy(*leaves), leaves),
+        "transformers": (lambda: transformers(*leaves), leaves),
+    }
     calls = by_mode(ways, gy)
     del calls["both"]["transformers"]
-    *given, of_y = (array[None] for array in arrays.values())
-    h = np.zeros((*of_y.shape[:2], *arrays["a"].shape), np.float32)
-
-    def both() -> tuple[np.ndarray, ...]:
-        threads = torch.get_num_threads()
-        y, _, kept = selective_keeping(*given, h, threads)
-        return y[0], *(part[0] for part in selective_backward(of_y, h, kept, *given, threads)[:-1])
-
-    calls["forward"]["fused"] = lambda: (selective(*given, h, torch.get_num_threads())[0][0],)
-    calls["both"]["fused"] = both
     return calls
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks.targets import CEILINGS, DIAGONAL, SELECTIVE, Found, Judged, Row, judge
+from benchmarks.targets import CEILINGS, DIAGONAL, MATRICES, SELECTIVE, Found, Judged, Row, judge
 
 _SHORT = {"torch.nn": "nn", "lax.scan": "scan", "ceiling": ""}  # peers, in the column of targets
-_SIZES = {DIAGONAL: "(B,T,D)", SELECTIVE: "(B,T,D,N)"}
+_SIZES = {DIAGONAL: "(B,T,D)", SELECTIVE: "(B,T,D,N)", MATRICES: "(S,T,E)"}
 
 CAPTION = """\
 Each figure is a median over rounds with its 95 % interval: the peer's time over the fused kernel's; above 1 the kernel
@@ -43,7 +43,7 @@ def loops(rows: Iterable[Row]) -> Sequence[str]:
 
 
 LINEAR_HEAD = f"""\
-| {"linear recurrences":<40} | {"fused ms":>8} | {"against":<16} | {"ratio or share":<16} | target |
+| {"linear recurrences":<45} | {"fused ms":>8} | {"against":<16} | {"ratio or share":<16} | target |
 |{"---|" * 5}"""
 
 
@@ -55,7 +55,7 @@ def linear(row: Row) -> Sequence[str]:
     for peer, found in (row.ratios | row.shares).items():
         seen = f"{found[0]:.0%} [{found[1]:.0%},{found[2]:.0%}]" if peer in CEILINGS else ratio(found)
         target = f"{judged[peer].wanted} {_word(judged[peer])}" if peer in judged else "-"
-        lines.append(f"| {title:<40} | {figure(1e3 * row.seconds):>8} | {peer:<16} | {seen:<16} | {target} |")
+        lines.append(f"| {title:<45} | {figure(1e3 * row.seconds):>8} | {peer:<16} | {seen:<16} | {target} |")
     return lines
 
 

@@ -24,6 +24,7 @@ SHAPES: tuple[Shape, ...] = (
 
 DIAGONAL: Shape = (8, 4096, 256)  # batch, time, units
 SELECTIVE: Shape = (2, 2048, 256, 16)  # batch, time, channels, states
+MATRICES: Shape = (16, 2048, 64)  # sequences (batch times heads), time, features of keys and values
 
 CEILINGS = ("products", "read", "copy")
 

@@ -22,6 +22,7 @@ REPLACED = {  # the fastest of the others
     "elman": "reference",
     "gru": "reference",
     "lru": "reference",
+    "selective": "reference",
     "linear-attention": "chunked",
     "deltanet": "chunked",
 }

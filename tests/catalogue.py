@@ -24,6 +24,7 @@ OPTIONS: Mapping[str, tuple[Mapping[str, Option], ...]] = {
     "lstm": ({}, {"hidden": 12}),
     "diagonal": ({}, {"hidden": 12}),
     "lru": ({}, {"hidden": 12}),
+    "selective": ({}, {"state": 3}),
     "orthogonal": ({}, {"hidden": 12}),
     "cyclic": ({}, {"hidden": 12}),
     "linear-attention": ({}, {"heads": 2}, {"heads": 2, "decay": 0.9}),

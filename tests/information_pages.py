@@ -27,14 +27,23 @@ RECURRENT = tuple(spec for spec in EVERY if spec.family == "recurrent")
 ATTENTION = LAYERS["attention"]
 FAILED_CHECK = "training"
 # layer -> tokens until half of a token's bits is gone; none: all are held alike
-HALF = {"elman": 1.0, "gru": 1.6, "lstm": 2.0, "diagonal": 1.2, "deltanet": 4.0, "linear-attention": 9.0}
+HALF = {
+    "elman": 1.0,
+    "gru": 1.6,
+    "lstm": 2.0,
+    "diagonal": 1.2,
+    "selective": 3.0,
+    "deltanet": 4.0,
+    "linear-attention": 9.0,
+}
 
 
 def numbers(layer: str, hidden: int, length: int) -> int:
     """Numbers of the state."""
     if layer == "attention":
         return 2 * length * WIDTH
-    return {"lstm": 2 * hidden, "lru": 2 * hidden, "linear-attention": 64, "deltanet": 64}.get(layer, hidden)
+    fixed = {"lstm": 2 * hidden, "lru": 2 * hidden, "linear-attention": 64, "deltanet": 64, "selective": 128}
+    return fixed.get(layer, hidden)
 
 
 def held(layer: str, hidden: int, distance: int) -> float:

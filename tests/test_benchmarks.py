@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from benchmarks import jax_child, limits, peers, rows, tables
+from benchmarks.matrices import matrix_arrays, matrix_calls
 from benchmarks.rounds import FEWEST, Rounds, interleaved, timer
 from benchmarks.selective import selective_arrays, selective_calls
-from benchmarks.targets import DIAGONAL, SELECTIVE, SHAPES, TARGETS, Row, judge
+from benchmarks.targets import DIAGONAL, MATRICES, SELECTIVE, SHAPES, TARGETS, Row, judge
 
 TINY = (2, 3, 5, 11)
 needs_jax = pytest.mark.skipif(not jax_child.available(), reason=jax_child.MISSING)
@@ -141,7 +142,9 @@ def test_lines_fit_a_terminal_and_their_table():
     )  # fmt: skip
     share = row("diagonal", DIAGONAL, "forward", {"associative_scan": 123.4}, {"copy": 0.91})
     lines = [*tables.head("both").splitlines(), tables.cell(wide)]
-    linear = [*tables.LINEAR_HEAD.splitlines(), *tables.linear(share)]
+    longest = row("linear-attention", MATRICES, "forward", {"lax.scan": 1.0})
+    linear = [*tables.LINEAR_HEAD.splitlines(), *tables.linear(longest), *tables.linear(share)]
+    assert len({line.index("|", 2) for line in linear if "---" not in line}) == 1, linear
     for table in (lines, tables.loops([wide])[1:], linear):
         assert len({line.count("|") for line in table}) == 1, table
         assert max(map(len, table)) <= 120, table
@@ -158,8 +161,14 @@ def test_what_is_told_below_the_tables():
 
 # -- peers -------------------------------------------------------------------------------------------------------------
 
-IN_JAX = {name: [name] for name in (*peers.CELLS, "selective")} | {"diagonal": ["diagonal", "associative"]}
-OTHERS = {"diagonal": {"layer scan", "pscan"}, "selective": {"mambapy", "transformers"}}
+MATRIX = ("linear-attention", "delta")
+IN_JAX = {name: [name] for name in (*peers.CELLS, "selective", *MATRIX)} | {"diagonal": ["diagonal", "associative"]}
+OTHERS = {
+    "diagonal": {"layer scan", "pscan"},
+    "selective": {"mambapy", "transformers"},
+    "linear-attention": {"chunked"},
+    "delta": {"chunked"},
+}
 
 
 def calls_of(name):
@@ -170,6 +179,9 @@ def calls_of(name):
     if name == "selective":
         arrays = selective_arrays((2, 11, 5, 3))
         return arrays, selective_calls(arrays)
+    if name in MATRIX:
+        arrays = matrix_arrays(name, (3, 70, 5))  # three chunks
+        return arrays, matrix_calls(name, arrays)
     arrays = peers.nonlinear_arrays(name, TINY)
     return arrays, peers.nonlinear(name, arrays)
 

@@ -33,7 +33,16 @@ def test_a_layer_that_is_named_is_asked_by_every_algorithm(study, layer):
     assert asked(study, layer) >= {(layer, algorithm) for algorithm in LAYERS[layer].algorithms}
 
 
+def test_a_layer_may_be_left_out_of_every_claim_until_it_is_named():
+    def layers(study, *named):
+        return {q.layer.name for q in questions(study, resolve(layers=named))}
+
+    assert {*LAYERS} - layers(QUICK) == {*QUICK.unasked_layers} == {"selective"}
+    assert not {*LAYERS} - layers(FULL)
+    assert layers(QUICK, "selective") >= {"selective"}
+
+
 @pytest.mark.parametrize("study", STUDIES.values(), ids=lambda study: study.name)
 def test_what_is_left_out_exists(study):
-    assert {*study.costed} <= {*LAYERS}
+    assert {*study.costed, *study.unasked_layers} <= {*LAYERS}
     assert {*study.unasked} <= {name for spec in LAYERS.values() for name in spec.algorithms}

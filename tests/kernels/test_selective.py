@@ -70,14 +70,14 @@ LAYOUTS = {"contiguous": lambda drawn: drawn, "strided": strided, "expanded": ex
 @given(
     m=st.integers(1, 3),
     b=st.integers(0, 9),
-    t=st.integers(1, 35),
+    t=st.integers(1, 67),
     d=st.integers(1, 40),
     n=st.integers(1, 18),
     dtype=st.sampled_from(["float64", "float32"]),
     layout=st.sampled_from(sorted(LAYOUTS)),
     threads=st.integers(1, 3),
 )
-@example(m=1, b=1, t=33, d=37, n=16, dtype="float64", layout="contiguous", threads=3)
+@example(m=1, b=1, t=65, d=37, n=16, dtype="float64", layout="contiguous", threads=3)
 @example(m=2, b=1, t=1, d=1, n=1, dtype="float32", layout="contiguous", threads=1)
 def test_outputs_states_and_gradients_are_the_loops(m, b, t, d, n, dtype, layout, threads):
     drawn = LAYOUTS[layout](draw(m, b, t, d, n, dtype))
@@ -86,16 +86,16 @@ def test_outputs_states_and_gradients_are_the_loops(m, b, t, d, n, dtype, layout
         assert_close(both(drawn, threads), by_loop(drawn))
 
 
-def test_what_is_kept_for_the_gradient_changes_no_output_and_is_a_sixteenth_of_the_states():
+def test_what_is_kept_for_the_gradient_changes_no_output_and_is_one_state_of_32():
     drawn = draw(2, 3, 33, 19, 5, "float32")
     kept = selective_keeping(*(drawn[name] for name in NAMES))[-1]
-    assert kept.shape == (2, 3, 3, 5, 19)
+    assert kept.shape == (2, 3, 2, 5, 19)
     found = both(drawn)
     for name, value in forward(drawn).items():
         np.testing.assert_array_equal(value, found[name])
 
 
-@pytest.mark.parametrize("cut", [1, 16, 21])
+@pytest.mark.parametrize("cut", [1, 32, 21])
 def test_two_parts_with_the_state_carried_are_one_pass(cut):
     drawn = draw(2, 3, 40, 19, 5)
     steps = ("x", "delta", "b", "c")

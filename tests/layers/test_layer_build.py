@@ -154,6 +154,7 @@ def test_a_module_is_imported_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
         ("lstm", 8, {"forget_bias": float("inf")}, "forget_bias=inf: must be a number."),
         ("lru", 8, {"radius_max": 1}, "radius_max=1: must be a number above 0 and below 1."),
         ("lru", 8, {"radius_min": 0.9, "radius_max": 0.5}, "radius_min=0.9: must be a number above 0 and below 0.5."),
+        ("selective", 8, {"state": 0}, "state=0: must be a whole number >= 1"),
         ("deltanet", 8, {"heads": 3}, "deltanet: width=8 must be a multiple of heads=3"),
         ("attention", 6, {}, "width=6 must be a multiple of heads=4"),
         ("attention", 8, {"heads": 0}, "heads=0: must be a whole number >= 1"),

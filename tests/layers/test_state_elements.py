@@ -26,6 +26,7 @@ def test_before_the_first_token_too(implementation: Implementation) -> None:
         ("lstm", {"hidden": 20}, 40),
         ("cyclic", {"hidden": 20}, 20),
         ("lru", {"hidden": 20}, 40),
+        ("selective", {"state": 5}, 5 * WIDTH),
         ("linear-attention", {}, WIDTH**2),
         ("linear-attention", {"heads": 4}, WIDTH**2 // 4),
         ("deltanet", {"heads": 2}, WIDTH**2 // 2),

@@ -8,8 +8,8 @@ Shapes: m models, b batch, t time, d channels, n states of a channel. A register
 the sum over states needs no sum across its lanes. Channels do not meet, so that few sequences are shared among threads
 by channels.
 
-For the gradient the states before every 16th step are kept, b t d n / 16 numbers: as many as x where n = 16. Between
-them states are computed again, for one register of channels at a time.
+For the gradient the states before every 32nd step are kept, b t d n / 32 numbers: half as many as x where n = 16.
+Between them states are computed again, for one register of channels at a time.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def selective(x: Array, delta: Array, a: Array, b: Array, c: Array, h: Array, th
 def selective_keeping(
     x: Array, delta: Array, a: Array, b: Array, c: Array, h: Array, threads: int = 1
 ) -> tuple[Array, Array, Array]:
-    """Return what `selective` does, and what `selective_backward` needs beside it: (m, b, ceil(t / 16), n, d)."""
+    """Return what `selective` does, and what `selective_backward` needs beside it: (m, b, ceil(t / 32), n, d)."""
     return _run(x, delta, a, b, c, h, threads, keep=True)
 
 
@@ -73,7 +73,7 @@ def selective_backward(
     Args:
         gy: (m, b, t, d), the gradient of the outputs.
         g_last: (m, b, d, n), that of the state after the last step.
-        kept: (m, b, ceil(t / 16), n, d), from `selective_keeping`.
+        kept: (m, b, ceil(t / 32), n, d), from `selective_keeping`.
         x: (m, b, t, d). delta: (m, b, t, d). a: (m, d, n). b, c: (m, b, t, n).
         threads: how many may be used.
 

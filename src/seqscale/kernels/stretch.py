@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from seqscale.kernels.activations import exponential
 from seqscale.kernels.lanes import INDEX, Kind, Lanes, first, kind_of, load, pointer, splat, store
 
-STRETCH = 16  # steps between kept states; two arrays of so many steps of one register lie in the nearest cache
+STRETCH = 32  # steps between kept states
 
 
 class _Writer:

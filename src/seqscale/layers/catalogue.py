@@ -77,6 +77,15 @@ LAYERS = {
             sentence="complex diagonal recurrence on a ring (options hidden, radius_min, radius_max)",
         ),
         LayerSpec(
+            name="selective",
+            target="seqscale.layers.selective:Selective",
+            version="1",
+            family="recurrent",
+            algorithms=("reference", "scan", "fused"),
+            widen="width",
+            sentence="diagonal recurrence whose decays follow the input, Mamba's core (option state)",
+        ),
+        LayerSpec(
             name="orthogonal",
             target="seqscale.layers.linear:orthogonal",
             version="1",

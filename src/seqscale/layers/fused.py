@@ -88,6 +88,21 @@ def diagonal_complex(
     return re.squeeze(0).to(dtype), im.squeeze(0).to(dtype)
 
 
+def selective(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the outputs, (b, t, d), and the last h, each token by `layers.selective.selective_step`.
+
+    Args:
+        x, delta: (b, t, d). a: (d, n). b, c: (b, t, n). h: (b, d, n), before the first. float32 or float64.
+
+    Raises:
+        UnsupportedError: not on a CPU, or numba does not import.
+        ValueError: a wrong shape or dtype.
+    """
+    models = _models(x.dtype, x, delta, a, b, c, h)
+    y, last, _ = _operators(x.device).Selective.apply(*models, torch.is_grad_enabled())
+    return y.squeeze(0), last.squeeze(0)
+
+
 def linear_attention(q: Tensor, k: Tensor, v: Tensor, s: Tensor, decay: float) -> tuple[Tensor, Tensor]:
     """Return what is read, (b, heads, t, f), and the last S, each token by `layers.linear_attention`'s step.
 

@@ -21,6 +21,7 @@ from seqscale.kernels.elman import elman, elman_backward
 from seqscale.kernels.gru import gru, gru_backward, gru_keeping
 from seqscale.kernels.linear import linear, linear_backward, outer
 from seqscale.kernels.lstm import lstm, lstm_backward, lstm_keeping
+from seqscale.kernels.selective import kept_states, selective, selective_backward, selective_keeping
 
 _LIBRARY = torch.library.Library("seqscale", "DEF")
 
@@ -336,3 +337,55 @@ class DiagonalComplex(AbstractKernel):
             _diagonal_complex_backward, *gradients, y_re, y_im, a_re, a_im, h_re, h_im
         )
         return ga_re.sum_to_size(a_re.shape), ga_im.sum_to_size(a_im.shape), *others
+
+
+def _selective_or_keeping(x: Any, delta: Any, a: Any, b: Any, c: Any, h: Any, keep: bool, threads: int) -> Any:
+    if keep:
+        return selective_keeping(x, delta, a, b, c, h, threads)
+    return *selective(x, delta, a, b, c, h, threads), x[:, :, :0, None]
+
+
+_selective = define(
+    "selective(Tensor x, Tensor delta, Tensor a, Tensor b, Tensor c, Tensor h, bool keep) -> (Tensor, Tensor, Tensor)",
+    _selective_or_keeping,
+    lambda x, delta, a, b, c, h, keep: (
+        x.new_empty(x.shape),
+        h.new_empty(h.shape),
+        x.new_empty(*x.shape[:2], *((kept_states(x.shape[2]), *a.shape[:0:-1]) if keep else (0, 1, x.shape[3]))),
+    ),
+)
+_selective_backward = define(
+    "selective_backward(Tensor gy, Tensor g_last, Tensor kept, Tensor x, Tensor delta, Tensor a, Tensor b, Tensor c) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    selective_backward,
+    lambda gy, g_last, kept, x, delta, a, b, c: tuple(
+        part.new_empty(part.shape) for part in (x, delta, a, b, c, g_last)
+    ),
+)
+
+
+@final
+class Selective(AbstractKernel):
+    """x, delta (m, b, t, d), a (m, d, n), b, c (m, b, t, n), h (m, b, d, n) -> outputs, the last h, what is kept."""
+
+    @staticmethod
+    def forward(x: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor, keep: bool) -> Any:
+        """Run the kernel."""
+        return _selective(x, delta, a, b, c, h, keep)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep the arguments but the state, and the states before the stretches."""
+        _, last, kept = output
+        ctx.mark_non_differentiable(kept)
+        ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
+        ctx.shape = last.shape
+        ctx.save_for_backward(kept, *inputs[:5])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Run the kernel's gradient."""
+        kept, x, *others = ctx.saved_tensors
+        gy = torch.zeros_like(x) if gradients[0] is None else gradients[0]
+        g_last = x.new_zeros(ctx.shape) if gradients[1] is None else gradients[1]
+        return *Gradient.apply(_selective_backward, gy, g_last, kept, x, *others), None

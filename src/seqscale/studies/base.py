@@ -21,6 +21,7 @@ class Study:
         state_width: width of the stream at which claims on widening are asked; they multiply it by 8 and 16.
         token_width: width of the stream at which claims on what a state remembers are asked.
         unasked: algorithms that are asked for only when the user names layers.
+        unasked_layers: layers that are asked about only when the user names them.
         costed: the layers whose time, memory and counts are asked for when the user names none; empty: all.
         extent: how far the claims that register their own cells go (records.EXTENTS).
         loop_lengths, loop_lengths_attention: lengths at which a Python loop over `step` is measured; attention's loop
@@ -38,6 +39,7 @@ class Study:
     token_width: int
     costed: tuple[str, ...]
     unasked: tuple[str, ...]
+    unasked_layers: tuple[str, ...]
     extent: str
     loop_lengths: tuple[int, ...]
     loop_lengths_attention: tuple[int, ...]
@@ -83,8 +85,11 @@ def questions(study: Study, request: Request) -> tuple[Question, ...]:
 def _layers(study: Study, request: Request, claim: AbstractClaim) -> tuple[LayerSpec, ...]:
     if claim.subject is not None:
         return (claim.subject,)
-    chosen = study.costed if claim.costs and not request.named else ()
-    return tuple(layer for layer in request.layers if claim.applies(layer) and (not chosen or layer.name in chosen))
+    asked = tuple(layer for layer in request.layers if claim.applies(layer))
+    if request.named:
+        return asked
+    chosen = study.costed if claim.costs and study.costed else [layer.name for layer in asked]
+    return tuple(layer for layer in asked if layer.name in chosen and layer.name not in study.unasked_layers)
 
 
 def _widths(study: Study, request: Request, claim: AbstractClaim) -> tuple[int, ...]:

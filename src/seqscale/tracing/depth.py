@@ -166,6 +166,24 @@ def _recurrence(time: int, units: int, gates: int, around: int, after: int = 0) 
     return law
 
 
+def _selective(arguments: Sequence[Any], result: Any) -> int:
+    """The first decay (2), two steps a token, and what is read of the last state."""
+    return int(2 * arguments[0].shape[2] + 3 + tree(arguments[2].shape[-1]))
+
+
+def _selective_backward(arguments: Sequence[Any], result: Any) -> int:
+    """What the last output adds, two steps a token; then what waits for the first token's, the longest of it.
+
+    What C gets waits for the states, which are computed again from kept ones: in one stretch as long as all else.
+    """
+    kept, x, a = arguments[2], arguments[3], arguments[5]
+    _, batch, t, d = x.shape
+    into_a = 2 + (t > 1) + tree(batch)  # what its decay met, times delta, added to the others', over sequences
+    into_delta = 2 + tree(a.shape[-1]) + 1  # the same, times A, over states, beside what x adds
+    into_b_or_c = tree(d) + (2 if kept.shape[2] == 1 else 0)
+    return int(1 + 2 * t + max(into_a, into_delta, into_b_or_c))
+
+
 def _linear_attention(k: int, other: int) -> Law:
     """Per chunk a decay of the state and a sum; before them, what a chunk adds; after, what is read, or a gradient.
 
@@ -256,4 +274,6 @@ _LAWS: dict[str, Law] = {
     "seqscale::delta_backward": _delta(3, backwards=True),
     "seqscale::lstm": _recurrence(0, 1, 1, 6),  # sum, gate, times, sum of the cell, tanh, output
     "seqscale::lstm_backward": _recurrence(0, 3, 4, 7),  # sum, two factors of c, sum, times, the gate's two factors
+    "seqscale::selective": _selective,
+    "seqscale::selective_backward": _selective_backward,
 }

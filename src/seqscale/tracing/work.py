@@ -250,6 +250,21 @@ def _times(steps: int, which: int) -> Law:
     return lambda arguments, result: steps * int(arguments[which].numel())
 
 
+def _selective(arguments: Sequence[Any], result: Any) -> int:
+    """Per channel: delta x (1); per state: delta A, its exponential, the step (3), what is read (2)."""
+    return int(arguments[0].numel() * (7 * arguments[2].shape[-1] + 1))
+
+
+def _selective_backward(arguments: Sequence[Any], result: Any) -> int:
+    """Per channel: delta x twice, gradients of x and delta (3); per state: the step again (5), its gradients (14).
+
+    Those are of h (2), through the decay (1), of B and C (4), what the decay met (1), of A (2), two sums for x and
+    delta (4). That of A is of each sequence, and then added up.
+    """
+    (_, batch, _, _), a = arguments[3].shape, arguments[5]
+    return int(arguments[3].numel() * (19 * a.shape[-1] + 5) + batch * a.numel())
+
+
 def _in_chunks(law: Callable[[int, int, int], int], f_of: int, before: bool = False) -> Law:
     """The sum of a law over the chunks of all sequences.
 
@@ -338,4 +353,6 @@ _LAWS: dict[str, Law] = {
     "seqscale::delta_backward": _in_chunks(_delta_backward, f_of=0),
     "seqscale::lstm": _lstm_kernel,
     "seqscale::lstm_backward": _lstm_kernel_backward,
+    "seqscale::selective": _selective,
+    "seqscale::selective_backward": _selective_backward,
 }

@@ -39,7 +39,7 @@ _WAYS: Mapping[str, Way] = {
 # Measured against the ways above in benchmarks/RESULTS.md; the LSTM gains nothing.
 _FUSED = {
     layer: Way("fused", True)
-    for layer in ("elman", "elman-orthogonal", "gru", "diagonal", "lru", "linear-attention", "deltanet")
+    for layer in ("elman", "elman-orthogonal", "gru", "diagonal", "lru", "selective", "linear-attention", "deltanet")
 }
 
 

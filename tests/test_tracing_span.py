@@ -16,6 +16,7 @@ from seqscale.layers.attention import Attention
 from seqscale.layers.deltanet import DeltaNet
 from seqscale.layers.diagonal import Diagonal
 from seqscale.layers.elman import Elman
+from seqscale.layers.fused import available
 from seqscale.layers.gru import GRU
 from seqscale.layers.linear_attention import CHUNK, LinearAttention
 from seqscale.layers.lru import LRU
@@ -322,6 +323,21 @@ def test_a_recurrence_in_one_kernel_still_takes_its_steps(name, b, t, d, more):
     assert forward.ideal_span == before + t * (1 + log2(h) + around)
     assert forward.kernel_span == 3 + (name == "gru")
     assert training.saved_bytes == 4 * b * h * (kept * t + start)
+
+
+@sizes
+@given(m=st.integers(1, 3), n=st.integers(1, 16), k=small, more=st.integers(0, 9))
+def test_the_products_around_a_recurrence_are_products(m, n, k, more):
+    assert available("cpu")  # and the operators are there
+    make, p = torch.ops.seqscale, k + more
+    laws = (
+        (lambda x: make.linear(x, x.new_zeros(m, p, k), x.new_zeros(m, p)), n * p * (2 * k + 1), 2 + log2(k)),
+        (lambda g: make.linear_backward(g, g.new_zeros(m, k, p)), 2 * n * k * p, 1 + log2(k)),
+        (lambda g: make.outer(g, g.new_zeros(m, n, p), 1), 2 * n * p, 1 + log2(n)),  # of the first output alone
+    )
+    for function, work, steps in laws:
+        kernel = next(o for o in counts(Call(function), m, n, k).operators if o.name.startswith("seqscale::"))
+        assert (kernel.kernels, kernel.work, kernel.steps) == (1, m * work, steps)
 
 
 @sizes

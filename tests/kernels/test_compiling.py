@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -69,6 +71,28 @@ def test_without_a_folder_kernels_are_compiled_after_one_warning(no_folder):
 def test_the_setting_of_other_users_of_numba_is_left_alone(monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", "theirs")
     compiling.compiled(lambda x: x)
+    assert numba.config.CACHE_DIR == "theirs"
+
+
+def test_threads_that_compile_at_once_leave_each_other_the_folder(monkeypatch):
+    seen = []
+
+    def slow(**asked):
+        def make(function):
+            time.sleep(0.02)  # the others come in between
+            seen.append(numba.config.CACHE_DIR)
+            return function
+
+        return make
+
+    monkeypatch.setattr(numba, "njit", slow)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "theirs")
+    threads = [threading.Timer(0.005 * i, compiling.compiled, (len,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [str(compiling.cache_folder())] * 4
     assert numba.config.CACHE_DIR == "theirs"
 
 

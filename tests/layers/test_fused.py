@@ -83,6 +83,33 @@ def test_gradients_reach_the_first_state_from_outputs_and_from_the_last_state(im
 
 
 @every_fused
+def test_a_gradient_asked_for_alone_is_that_asked_for_with_all_others(implementation: Implementation) -> None:
+    layer, x = implementation.build(), normal(2, 5, WIDTH).requires_grad_()
+    state = tuple(normal(*p.shape, seed=2).to(p.dtype).requires_grad_() for p in layer.initial_state(2))
+    given = (x, *state, *layer.parameters())
+    together = torch.autograd.grad(layer(x, state)[0].square().sum(), given)
+    for asked, wanted in zip(given, together, strict=True):
+        for tensor in given:
+            tensor.requires_grad_(tensor is asked)
+        (alone,) = torch.autograd.grad(layer(x, state)[0].square().sum(), asked)
+        assert torch.equal(alone, wanted)
+
+
+@every_fused
+def test_views_give_what_their_copies_give(implementation: Implementation) -> None:
+    found = []
+    for copied in (False, True):
+        layer = implementation.build()
+        views = (normal(WIDTH, 5, 2).permute(2, 1, 0), normal(1, 1, 2 * WIDTH)[..., ::2].expand(2, 5, WIDTH))
+        x, weights = (view.contiguous() if copied else view for view in views)
+        assert x.is_contiguous() == copied
+        y, _ = layer(x.requires_grad_())
+        found.append((y, *torch.autograd.grad(y, (x, *layer.parameters()), weights)))
+    for ours, wanted in zip(*found, strict=True):
+        assert torch.equal(ours, wanted)
+
+
+@every_fused
 def test_weights_used_twice_gather_both_gradients(implementation: Implementation) -> None:
     found = []
     for algorithm in ("fused", "reference"):

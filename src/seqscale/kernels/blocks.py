@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,24 @@ def run(
             own = [np.zeros(rows * length, flat[0].dtype) for length in scratch]
             kernel(rows)(*flat, *own, steps, units, *sizes, batch, *where)
 
-    parts = list(shares(models, batch, max(1, min(threads, work // _WORTH_A_THREAD))))
+    together(do, list(shares(models, batch, worthwhile(threads, work))))
+
+
+def worthwhile(threads: int, work: int) -> int:
+    """Return how many of so many threads so many floating-point operations are worth."""
+    return max(1, min(threads, work // _WORTH_A_THREAD))
+
+
+def pieces(count: int, rows: int, threads: int) -> list[tuple[int, int]]:
+    """Return the first of each thread's share of a count and the one after its last, in whole blocks of rows."""
+    blocks = -(-count // rows)
+    parts = max(1, min(threads, blocks))
+    bounds = [min(count, blocks * i // parts * rows) for i in range(parts + 1)]
+    return list(pairwise(bounds))
+
+
+def together(do: Callable[[Any], None], parts: Sequence[Any]) -> None:
+    """Do the first part here and each other in a thread of its own; return when all are done, or raise their error."""
     others = [_Thread(do, part) for part in parts[1:]]
     for other in others:
         other.start()

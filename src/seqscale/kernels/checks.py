@@ -13,7 +13,15 @@ DTYPES = (np.float32, np.float64)
 
 
 def leading(name: str, array: Array, words: str) -> Array:
-    """Return the argument that says how large all others must be, contiguous.
+    """Return the argument that says how large all others must be, contiguous; ValueError where it takes no step."""
+    array = numbers(name, array, words)
+    if array.shape[2] == 0:
+        raise ValueError(f"{name}: has shape {array.shape}; expected ({words}) with at least one step of time.")
+    return array
+
+
+def numbers(name: str, array: Array, words: str) -> Array:
+    """Return an argument, contiguous.
 
     Args:
         name: of the argument.
@@ -21,14 +29,12 @@ def leading(name: str, array: Array, words: str) -> Array:
         words: its dimensions, as "models, batch, time, hidden".
 
     Raises:
-        ValueError: it is not float32 or float64, or has another number of dimensions, or takes no step.
+        ValueError: it is not float32 or float64, or has another number of dimensions.
     """
     if array.dtype not in DTYPES:
         raise ValueError(f"{name}: has dtype {array.dtype}; expected float32 or float64.")
     if array.ndim != len(words.split(", ")):
         raise ValueError(f"{name}: has shape {array.shape}; expected ({words}).")
-    if array.shape[2] == 0:
-        raise ValueError(f"{name}: has shape {array.shape}; expected ({words}) with at least one step of time.")
     return np.ascontiguousarray(array)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -22,6 +23,7 @@ import numba
 
 Compiled = Callable[..., Any]
 _SETTINGS: Any = numba.config
+_ONE = threading.Lock()  # numba's setting is the process's: two threads that compile would each undo the other's
 
 
 def compiled(function: Callable[..., Any]) -> Compiled:
@@ -32,12 +34,13 @@ def compiled(function: Callable[..., Any]) -> Compiled:
     Args:
         function: as numba compiles it; it may close over whole numbers, not over other functions.
     """
-    folder, before = cache_folder(), _SETTINGS.CACHE_DIR
-    _SETTINGS.CACHE_DIR = "" if folder is None else str(folder)  # read once, when a function asks for its cache
-    try:
-        made: Compiled = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(function)
-    finally:
-        _SETTINGS.CACHE_DIR = before
+    with _ONE:
+        folder, before = cache_folder(), _SETTINGS.CACHE_DIR
+        _SETTINGS.CACHE_DIR = "" if folder is None else str(folder)  # read when a function asks for its cache
+        try:
+            made: Compiled = numba.njit(nogil=True, error_model="numpy", cache=folder is not None)(function)
+        finally:
+            _SETTINGS.CACHE_DIR = before
     return made
 
 

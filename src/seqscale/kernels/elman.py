@@ -77,7 +77,7 @@ def _forward(rows: int) -> Compiled:
         for m in range(start, stop):
             copy(rows * units, (first_h,), ((m * batch + first) * units,), (h,), (0,))
             for i in range(steps):
-                product(rows, s, columns, w, m * wide * units, h, units)
+                product(rows, s, columns, w, m * wide * units, h, 0, units, 1, units)
                 for r in range(rows):
                     at = ((m * batch + first + r) * steps + i) * units
                     _step(units, (a, s), (at, r * wide), (y, h), (at, r * units))
@@ -99,7 +99,7 @@ def _backward(rows: int) -> Compiled:
                 for r in range(rows):
                     at = ((m * batch + first + r) * steps + i) * units
                     _step_back(units, (gy, carried, y), (at, r * wide, at), (ga, g), (at, r * units))
-                product(rows, carried, columns, w, m * wide * units, g, units)
+                product(rows, carried, columns, w, m * wide * units, g, 0, units, 1, units)
             for r in range(rows):
                 copy(units, (carried,), (r * wide,), (gh,), ((m * batch + first + r) * units,))
 

@@ -124,7 +124,7 @@ def _forward(rows: int) -> Compiled:
         for m in range(start, stop):
             copy(rows * units, (first_h,), ((m * batch + first) * units,), (h,), (0,))
             for i in range(steps):
-                product(rows, s, columns, w, m * wide * units, h, units)
+                product(rows, s, columns, w, m * wide * units, h, 0, units, 1, units)
                 for r in range(rows):
                     token = (m * batch + first + r) * steps + i
                     of_a, of_s, of_h, of_kept = token * three, r * wide, r * units, token * apart
@@ -167,7 +167,7 @@ def _backward(rows: int) -> Compiled:
                         (ga, ga, ga, gp, g, g, g, past),
                         (of_ga, of_ga + units, of_ga + two, of_y, of_g, of_g + units, of_g + two, of_h),
                     )
-                product(rows, carried, columns, w, m * wide * three, g, three)
+                product(rows, carried, columns, w, m * wide * three, g, 0, three, 1, three)
             for r in range(rows):
                 of_gh = ((m * batch + first + r) * units,)
                 _sum(units, (carried, past), (r * wide, r * units), (gh,), of_gh)

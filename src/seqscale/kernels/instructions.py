@@ -92,7 +92,9 @@ def _transpose(typing: Any, z: Any, z_row: Any, x: Any, x_row: Any, rows: Any, c
 transpose: Any = intrinsic(_transpose)
 
 
-def _product(typing: Any, rows: Any, z: Any, columns: Any, w: Any, w_at: Any, h: Any, k: Any) -> Any:
+def _product(
+    typing: Any, rows: Any, z: Any, columns: Any, w: Any, w_at: Any, h: Any, h_at: Any, h_row: Any, h_term: Any, k: Any
+) -> Any:  # fmt: skip
     """Write z = h W for a few rows: z (rows, columns * lanes), h (rows, k), W packed (columns, k, lanes) from w_at on.
 
     Args:
@@ -101,12 +103,14 @@ def _product(typing: Any, rows: Any, z: Any, columns: Any, w: Any, w_at: Any, h:
         z, w, h: contiguous arrays of one dimension.
         columns: registers in a row of z.
         w_at: where W starts in w.
+        h_at: where the first row's first term lies in h.
+        h_row, h_term: how far the next row's lies from it, and the next term.
         k: terms of each sum.
     """
 
     def code(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
         kind = kind_of(z.dtype, context)
-        _, z_value, count, w_value, first_w, h_value, terms = values
+        _, z_value, count, w_value, first_w, h_value, first_h, next_h, term_h, terms = values
         zero, lanes = _index(0), _index(kind.lanes)
         _Product(
             builder,
@@ -114,11 +118,12 @@ def _product(typing: Any, rows: Any, z: Any, columns: Any, w: Any, w_at: Any, h:
             rows.literal_value,
             z=_Table(builder, pointer(context, builder, z, z_value, zero), builder.mul(count, lanes), lanes),
             w=_Table(builder, pointer(context, builder, w, w_value, first_w), lanes, builder.mul(terms, lanes)),
-            h=_Table(builder, pointer(context, builder, h, h_value, zero), terms, _index(1)),
+            h=_Table(builder, pointer(context, builder, h, h_value, first_h), next_h, term_h),
         ).write(count, _index(0), terms)
         return context.get_dummy_value()
 
-    return types.void(rows, z, types.intp, w, types.intp, h, types.intp), code
+    n = types.intp
+    return types.void(rows, z, n, w, n, h, n, n, n, n), code
 
 
 product: Any = intrinsic(prefer_literal=True)(_product)

@@ -123,7 +123,7 @@ def _forward(rows: int) -> Compiled:
             begin = (m * batch + first) * units
             copy(rows * units, (first_h, first_c), (begin, begin), (h, c), (0, 0))
             for i in range(steps):
-                product(rows, s, columns, w, m * wide * units, h, units)
+                product(rows, s, columns, w, m * wide * units, h, 0, units, 1, units)
                 for r in range(rows):
                     token = (m * batch + first + r) * steps + i
                     of_a, of_s, of_h, of_k = token * four, r * wide, r * units, token * apart
@@ -175,7 +175,7 @@ def _backward(rows: int) -> Compiled:
                             *(of_g, of_g + units, of_g + two, of_g + three, of_h),
                         ),
                     )
-                product(rows, carried, columns, w, m * wide * four, g, four)
+                product(rows, carried, columns, w, m * wide * four, g, 0, four, 1, four)
             for r in range(rows):
                 copy(units, (carried,), (r * wide,), (gh,), (begin + r * units,))
             copy(rows * units, (past,), (0,), (gc,), (begin,))

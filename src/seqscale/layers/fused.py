@@ -9,7 +9,6 @@ from __future__ import annotations
 from types import ModuleType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqscale.errors import UnsupportedError
@@ -27,8 +26,7 @@ def elman(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tens
         ValueError: a wrong shape.
     """
     operators, kind = _operators(x.device), accumulator(x.dtype)
-    a = F.linear(x, w_x, b_x + b_h)
-    y: Tensor = operators.Elman.apply(*_models(kind, a, h, w_h))
+    y: Tensor = operators.Elman.apply(*_models(kind, x, w_x, b_x + b_h, h, w_h))
     return y.squeeze(0).to(x.dtype)
 
 
@@ -44,8 +42,8 @@ def gru(x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor
     """
     operators, kind, last = _operators(x.device), accumulator(x.dtype), 2 * h.shape[-1]
     # of the hidden side's biases the last stands behind the reset gate
-    a = F.linear(x, w_x, torch.cat((b_x[:last] + b_h[:last], b_x[last:])))
-    y: Tensor = operators.GRU.apply(*_models(kind, a, h, w_h, b_h[last:]), torch.is_grad_enabled())[0]
+    b = torch.cat((b_x[:last] + b_h[:last], b_x[last:]))
+    y: Tensor = operators.GRU.apply(*_models(kind, x, w_x, b, h, w_h, b_h[last:]), torch.is_grad_enabled())[0]
     return y.squeeze(0).to(x.dtype)
 
 
@@ -60,8 +58,7 @@ def lstm(x: Tensor, h: Tensor, c: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor,
         ValueError: a wrong shape.
     """
     operators, kind = _operators(x.device), accumulator(x.dtype)
-    a = F.linear(x, w_x, b_x + b_h)
-    y, last, _ = operators.LSTM.apply(*_models(kind, a, h, c, w_h), torch.is_grad_enabled())
+    y, last, _ = operators.LSTM.apply(*_models(kind, x, w_x, b_x + b_h, h, c, w_h), torch.is_grad_enabled())
     return y.squeeze(0).to(x.dtype), last.squeeze(0).to(x.dtype)
 
 

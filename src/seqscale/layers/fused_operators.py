@@ -6,6 +6,7 @@ and a batch of models is more of them.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -18,6 +19,7 @@ from seqscale.errors import UnsupportedError
 from seqscale.kernels.diagonal import diagonal, diagonal_backward, diagonal_complex, diagonal_complex_backward
 from seqscale.kernels.elman import elman, elman_backward
 from seqscale.kernels.gru import gru, gru_backward, gru_keeping
+from seqscale.kernels.linear import linear, linear_backward, outer
 from seqscale.kernels.lstm import lstm, lstm_backward, lstm_keeping
 from seqscale.kernels.selective import kept_states, selective, selective_backward, selective_keeping
 
@@ -47,6 +49,11 @@ def define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any]) 
 
 class AbstractKernel(Function):
     """A function of tensors with models first: under torch.func.vmap a batch is so many times more models."""
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        """Have the arguments of `forward` read once: torch asks for them in each call, which takes it microseconds."""
+        super().__init_subclass__(**given)
+        cls.forward.__signature__ = inspect.signature(cls.forward)  # type: ignore[attr-defined]
 
     @classmethod
     def vmap(cls, info: Any, in_dims: Sequence[int | None], *arguments: Any) -> Any:
@@ -88,9 +95,38 @@ def _before(y: Tensor, h: Tensor) -> Tensor:
     return torch.cat((h.unsqueeze(2), y[:, :, :-1]), dim=2)
 
 
-def _of_weights(ga: Tensor, before: Tensor) -> Tensor:
-    """Return the gradient of W, (m, gates * h, h): the sum over all tokens of that of a_t times the state before."""
-    return ga.flatten(1, 2).mT @ before.flatten(1, 2)
+_linear = define(
+    "linear(Tensor x, Tensor w, Tensor b) -> Tensor", linear, lambda x, w, b: x.new_empty(*x.shape[:2], w.shape[1])
+)
+_linear_backward = define(
+    "linear_backward(Tensor g, Tensor w) -> Tensor",
+    linear_backward,
+    lambda g, w: g.new_empty(*g.shape[:2], w.shape[2]),
+)
+_outer = define(
+    "outer(Tensor g, Tensor x, int outputs) -> Tensor",
+    outer,
+    lambda g, x, outputs: x.new_empty(x.shape[0], outputs, x.shape[2]),
+)
+
+
+def _from_inputs(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    """Return what the input adds to each gate, W x_t + b, (m, b, t, gates * h)."""
+    a: Tensor = _linear(x.flatten(1, 2), w, b)
+    return a.unflatten(1, x.shape[1:3])
+
+
+def _of_inputs(asked: Sequence[bool], ga: Tensor, x: Tensor, w: Tensor) -> tuple[Any, Any, Any]:
+    """Return the gradients of `_from_inputs`, those that are asked for."""
+    g = ga.flatten(1, 2)
+    gx = Gradient.apply(_linear_backward, g, w).unflatten(1, x.shape[1:3]) if asked[0] else None
+    gw = _of_weights(ga, x, w.shape[1]) if asked[1] else None
+    return gx, gw, g.sum(1) if asked[2] else None
+
+
+def _of_weights(ga: Tensor, by: Tensor, outputs: int) -> Any:
+    """Return the gradient of W, (m, outputs, h): the sum over all tokens of that of a_t times what W multiplied."""
+    return Gradient.apply(_outer, ga.flatten(1, 2), by.flatten(1, 2), outputs)
 
 
 _elman = define("elman(Tensor a, Tensor h, Tensor w) -> Tensor", elman, lambda a, h, w: torch.empty_like(a))
@@ -103,24 +139,25 @@ _elman_backward = define(
 
 @final
 class Elman(AbstractKernel):
-    """a (m, b, t, h), h (m, b, h), w (m, h, h) -> states (m, b, t, h), as `kernels.elman`."""
+    """x (m, b, t, d), w_x (m, h, d), b (m, h), h (m, b, h), w (m, h, h) -> states (m, b, t, h)."""
 
     @staticmethod
-    def forward(a: Tensor, h: Tensor, w: Tensor) -> Any:
-        """Run the kernel."""
-        return _elman(a, h, w)
+    def forward(x: Tensor, w_x: Tensor, b: Tensor, h: Tensor, w: Tensor) -> Any:
+        """Run the kernels."""
+        return _elman(_from_inputs(x, w_x, b), h, w)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        """Keep the states."""
-        ctx.save_for_backward(output, *inputs[1:])
+        """Keep the inputs and the states."""
+        x, w_x, _, *others = inputs
+        ctx.save_for_backward(output, x, w_x, *others)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
-        y, h, w = ctx.saved_tensors
+        y, x, w_x, h, w = ctx.saved_tensors
         ga, gh = Gradient.apply(_elman_backward, gradients[0], y, w)
-        return ga, gh, _of_weights(ga, _before(y, h))
+        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, _of_weights(ga, _before(y, h), w.shape[1])
 
 
 def _gru_or_keeping(a: Any, h: Any, w: Any, b_n: Any, keep: bool, threads: int) -> Any:
@@ -146,30 +183,30 @@ _gru_backward = define(
 
 @final
 class GRU(AbstractKernel):
-    """a (m, b, t, 3h), h (m, b, h), w (m, 3h, h), b_n (m, h) -> states (m, b, t, h), and what is kept of the gates."""
+    """x (m, b, t, d), w_x (m, 3h, d), b (m, 3h), h (m, b, h), w (m, 3h, h), b_n (m, h) -> states (m, b, t, h), kept."""
 
     @staticmethod
-    def forward(a: Tensor, h: Tensor, w: Tensor, b_n: Tensor, keep: bool) -> Any:
-        """Run the kernel."""
-        return _gru(a, h, w, b_n, keep)
+    def forward(x: Tensor, w_x: Tensor, b: Tensor, h: Tensor, w: Tensor, b_n: Tensor, keep: bool) -> Any:
+        """Run the kernels."""
+        return _gru(_from_inputs(x, w_x, b), h, w, b_n, keep)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep the states and the gates."""
-        y, kept = output
+        """Keep the inputs, the states and the gates."""
+        (x, w_x, _, h, w, *_), (y, kept) = inputs, output
         ctx.mark_non_differentiable(kept)
         ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
-        ctx.save_for_backward(y, kept, inputs[1], inputs[2])
+        ctx.save_for_backward(y, kept, x, w_x, h, w)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
-        y, kept, h, w = ctx.saved_tensors
+        y, kept, x, w_x, h, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         ga, gp, gh = Gradient.apply(_gru_backward, gy, y, kept, h, w)
-        gates, before = ga[..., : 2 * y.shape[-1]], _before(y, h)
-        of_w = torch.cat((_of_weights(gates, before), _of_weights(gp, before)), dim=1)
-        return ga, gh, of_w, gp.sum((1, 2)), None
+        before, units = _before(y, h), y.shape[-1]
+        of_w = torch.cat((_of_weights(ga, before, 2 * units), _of_weights(gp, before, units)), dim=1)
+        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, of_w, gp.sum((1, 2)), None
 
 
 def _lstm_or_keeping(a: Any, h: Any, c: Any, w: Any, keep: bool, threads: int) -> Any:
@@ -200,29 +237,30 @@ _lstm_backward = define(
 
 @final
 class LSTM(AbstractKernel):
-    """a (m, b, t, 4h), h, c (m, b, h), w (m, 4h, h) -> outputs (m, b, t, h), the last c, and what is kept."""
+    """x (m, b, t, d), w_x (m, 4h, d), b (m, 4h), h, c (m, b, h), w (m, 4h, h) -> outputs (m, b, t, h), last c, kept."""
 
     @staticmethod
-    def forward(a: Tensor, h: Tensor, c: Tensor, w: Tensor, keep: bool) -> Any:
-        """Run the kernel."""
-        return _lstm(a, h, c, w, keep)
+    def forward(x: Tensor, w_x: Tensor, b: Tensor, h: Tensor, c: Tensor, w: Tensor, keep: bool) -> Any:
+        """Run the kernels."""
+        return _lstm(_from_inputs(x, w_x, b), h, c, w, keep)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep the outputs, the gates and the memory."""
-        y, _, kept = output
+        """Keep the inputs, the outputs, the gates and the memory."""
+        (x, w_x, _, h, c, w, _), (y, _, kept) = inputs, output
         ctx.mark_non_differentiable(kept)
         ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
-        ctx.save_for_backward(y, kept, *inputs[1:4])
+        ctx.save_for_backward(y, kept, x, w_x, h, c, w)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
-        y, kept, h, c, w = ctx.saved_tensors
+        y, kept, x, w_x, h, c, w = ctx.saved_tensors
         gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
         g_last = torch.zeros_like(c) if gradients[1] is None else gradients[1]
         ga, gh, gc = Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
-        return ga, gh, gc, _of_weights(ga, _before(y, h)), None
+        of_w = _of_weights(ga, _before(y, h), w.shape[1])
+        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, gc, of_w, None
 
 
 _diagonal = define("diagonal(Tensor a, Tensor b, Tensor h) -> Tensor", diagonal, lambda a, b, h: torch.empty_like(b))

@@ -256,6 +256,9 @@ _LAWS: dict[str, Law] = {
     "_scaled_dot_product_efficient_attention_backward": _attention_backward,
     "mkldnn_rnn_layer": _lstm,
     "mkldnn_rnn_layer_backward": _lstm_backward,
+    "seqscale::linear": lambda arguments, result: _mm(arguments, result) + 1,  # the bias
+    "seqscale::linear_backward": _mm,
+    "seqscale::outer": lambda arguments, result: 1 + tree(arguments[1].shape[1]),
     "seqscale::elman": _recurrence(0, 1, 1, 2),  # sum, tanh
     "seqscale::elman_backward": _recurrence(1, 1, 1, 2),  # sum, slope
     "seqscale::diagonal": _linear(1, 2),

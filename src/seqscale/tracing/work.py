@@ -202,6 +202,14 @@ def _lstm_backward(arguments: Sequence[Any], result: Any) -> int:
     return int(tokens * (16 * hidden * (x.shape[2] + hidden) + 34 * hidden))
 
 
+def _linear(arguments: Sequence[Any], result: Any) -> int:
+    return _mm(arguments, result) + int(result.numel())
+
+
+def _outer(arguments: Sequence[Any], result: Any) -> int:
+    return int(2 * result.numel() * arguments[1].shape[1])
+
+
 def _elman(arguments: Sequence[Any], result: Any) -> int:
     """Per token: one product (2h^2), sum and tanh (2h)."""
     return int(first_tensor(result).numel() * (2 * arguments[1].shape[-1] + 2))
@@ -328,6 +336,9 @@ _LAWS: dict[str, Law] = {
     "_scaled_dot_product_efficient_attention_backward": _attention_backward(11),
     "mkldnn_rnn_layer": _lstm,
     "mkldnn_rnn_layer_backward": _lstm_backward,
+    "seqscale::linear": _linear,
+    "seqscale::linear_backward": _mm,
+    "seqscale::outer": _outer,
     "seqscale::elman": _elman,
     "seqscale::elman_backward": _elman_backward,
     "seqscale::diagonal": _times(2, 1),

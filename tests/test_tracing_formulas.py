@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
+from traces import counts, sizes, small
 
-from seqscale.layers.deltanet import DeltaNet
 from seqscale.layers.linear import orthogonal
 from seqscale.layers.linear_attention import CHUNK, LinearAttention
-from seqscale.tracing.trace import trace
-
-sizes = settings(deadline=None, max_examples=8)
-small = st.integers(1, 24)
-
-
-def counts(module, b, t, d, mode):
-    result = trace(module, (b, t, d), torch.float32, mode).counts
-    assert result.unknown_operators == ()
-    return result
 
 
 @sizes
@@ -174,41 +164,3 @@ def test_linear_attention_by_its_equations(b, t, heads, e):
     n = -(-t // CHUNK)
     inside = 4 * CHUNK * CHUNK * e + 4 * CHUNK * e * e + CHUNK * e  # two products of tokens, two with states, their sum
     assert chunked == outside + b * heads * n * (inside + 2 * e * e)  # and the running sum of states with the first
-
-
-def by_chunks(t, e):
-    """Return tokens, pairs of tokens, pairs of two, and chunks: what linear attention and DeltaNet compute for each."""
-    sizes = [len(range(start, min(start + CHUNK, t))) for start in range(0, t, CHUNK)]
-    pairs = [(i, j) for c in sizes for i in range(c) for j in range(i + 1)]
-    return t, len(pairs), sum(i > j for i, j in pairs), len(sizes)
-
-
-@sizes
-@given(b=st.integers(1, 3), t=st.integers(1, 80), heads=st.sampled_from([1, 2, 4]), e=st.integers(1, 8))
-def test_chunks_in_one_kernel_by_their_equations(b, t, heads, e):
-    tokens, pairs, apart, chunks = by_chunks(t, e)
-    each = {
-        "linear_attention": CHUNK + 1 + pairs * (4 * e + 1) + tokens * (4 * e * e + 3 * e) + chunks * 2 * e * e,
-        "linear_attention_backward": (
-            CHUNK + 1 + pairs * (10 * e + 2) + tokens * (8 * e * e + 6 * e) + chunks * 2 * e * e
-        ),
-        "delta": pairs * 4 * e + apart * (4 * e + 1) + tokens * (6 * e * e + 3 * e + 1) + chunks * e * e,
-        "delta_backward": (
-            pairs * 10 * e + apart * (10 * e + 1) + tokens * (12 * e * e + 11 * e + 2) + chunks * 2 * e * e
-        ),
-    }
-    for make in (LinearAttention, DeltaNet):
-        layer = make(heads * e, algorithm="fused", heads=heads)
-        found = {o.name: o.work for o in counts(layer, b, t, heads * e, "training").operators if "seqscale" in o.name}
-        assert len(found) == 2
-        for name, work in found.items():
-            assert work == b * heads * each[name.removeprefix("seqscale::")]
-
-
-@sizes
-@given(b=st.integers(1, 3), t=st.integers(2, 80), e=st.integers(1, 24))
-def test_chunks_in_one_kernel_keep_states_before_chunks_alone(b, t, e):
-    n = -(-t // CHUNK)
-    # the projection, whose parts are queries and values; keys in their scale; the decay; and what the layer reads
-    kept = b * t * 5 * e + b + b * n * e * e
-    assert counts(LinearAttention(e, algorithm="fused"), b, t, e, "training").saved_bytes == 4 * kept

@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from catalogue import IMPLEMENTATIONS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
+from traces import Call, counts, log2, sizes, small
 
 from seqscale.layers.attention import Attention
-from seqscale.layers.deltanet import DeltaNet
-from seqscale.layers.diagonal import Diagonal
-from seqscale.layers.elman import Elman
-from seqscale.layers.fused import available
 from seqscale.layers.gru import GRU
-from seqscale.layers.linear_attention import CHUNK, LinearAttention
-from seqscale.layers.lru import LRU
+from seqscale.layers.linear_attention import CHUNK
 from seqscale.layers.lstm import LSTM
-from seqscale.tracing.trace import trace
-
-sizes = settings(deadline=None, max_examples=8)
-small = st.integers(1, 24)
-
-
-def log2(n):
-    return math.ceil(math.log2(n))
-
-
-def counts(module, b, t, d, mode="forward"):
-    result = trace(module, (b, t, d), torch.float32, mode).counts
-    assert result.unknown_operators == ()
-    return result
-
-
-class Call(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 @sizes
@@ -301,87 +270,6 @@ def test_lstm_by_its_equations(b, t, d):
     assert forward.ideal_span == t * (2 + log2(d) + 6) + 2
     # state and cell before, four gates, and the tanh of the cell after
     assert training.saved_bytes == 4 * 7 * b * t * d
-
-
-# gates; steps after the product; steps of one number for each unit; what each unit keeps of a step, and of the start
-FUSED = {"elman": (Elman, 1, 2, 2, 1, 1), "gru": (GRU, 3, 7, 12, 5, 1), "lstm": (LSTM, 4, 6, 13, 6, 2)}
-
-
-@pytest.mark.parametrize("name", FUSED)
-@sizes
-@given(b=st.integers(1, 3), t=st.integers(1, 16), d=small, more=st.integers(0, 9))
-def test_a_recurrence_in_one_kernel_still_takes_its_steps(name, b, t, d, more):
-    make, gates, around, pointwise, kept, start = FUSED[name]
-    h = d + more
-    layer = make(d, hidden=h, algorithm="fused")
-    forward, training = (counts(layer, b, t, d, mode) for mode in ("forward", "training"))
-    biases = {"elman": h, "gru": 2 * h, "lstm": 4 * h}[name]  # added to each other before all steps
-    inputs = b * t * gates * h * (2 * d + 1)
-    assert forward.work == biases + inputs + b * t * h * (2 * gates * h + pointwise)
-    # before the recurrence: the biases, joined for the GRU, and the inputs' product with them
-    before = 1 + (name == "gru") + 2 + log2(d)
-    assert forward.ideal_span == before + t * (1 + log2(h) + around)
-    assert forward.kernel_span == 3 + (name == "gru")
-    assert training.saved_bytes == 4 * b * h * (kept * t + start)
-
-
-@sizes
-@given(m=st.integers(1, 3), n=st.integers(1, 16), k=small, more=st.integers(0, 9))
-def test_the_products_around_a_recurrence_are_products(m, n, k, more):
-    assert available("cpu")  # and the operators are there
-    make, p = torch.ops.seqscale, k + more
-    laws = (
-        (lambda x: make.linear(x, x.new_zeros(m, p, k), x.new_zeros(m, p)), n * p * (2 * k + 1), 2 + log2(k)),
-        (lambda g: make.linear_backward(g, g.new_zeros(m, k, p)), 2 * n * k * p, 1 + log2(k)),
-        (lambda g: make.outer(g, g.new_zeros(m, n, p), 1), 2 * n * p, 1 + log2(n)),  # of the first output alone
-    )
-    for function, work, steps in laws:
-        kernel = next(o for o in counts(Call(function), m, n, k).operators if o.name.startswith("seqscale::"))
-        assert (kernel.kernels, kernel.work, kernel.steps) == (1, m * work, steps)
-
-
-@sizes
-@given(b=st.integers(1, 3), t=st.integers(1, 16), d=small)
-def test_a_diagonal_recurrence_in_one_kernel_takes_two_steps_a_token_or_three_in_complex_numbers(b, t, d):
-    for make, steps, work in ((Diagonal, 2, 2), (LRU, 3, 8)):
-        fused, scan = (counts(make(d, algorithm=name), b, 1, d) for name in ("fused", "scan"))
-        longer = counts(make(d, algorithm="fused"), b, 1 + t, d)
-        kernel = next(o for o in longer.operators if o.name.startswith("seqscale::"))
-        assert (kernel.kernels, kernel.work, kernel.steps) == (1, work * b * (1 + t) * d, steps * (1 + t))
-        assert longer.ideal_span - fused.ideal_span == steps * t
-        assert longer.kernel_span <= scan.kernel_span  # of one token, for which a scan has no round
-        backward = counts(make(d, algorithm="fused"), b, t, d, "training").operators
-        assert sum(o.work for o in backward if o.name.endswith("_backward") and "seqscale" in o.name) == (
-            2 * work * b * t * d
-        )
-
-
-@sizes
-@given(b=st.integers(1, 3), n=st.integers(1, 5), rest=st.integers(1, CHUNK), e=st.integers(1, 24))
-def test_chunks_in_one_kernel_wait_for_each_other(b, n, rest, e):
-    def steps(make, chunks, end=""):
-        found = counts(make(e, algorithm="fused"), b, CHUNK * chunks, e, "training").operators
-        return next(o.steps for o in found if o.name.startswith("seqscale::") and o.name.endswith(end))
-
-    # a decay and a sum for each chunk more
-    added = 1 + 1 + 1 + log2(CHUNK)  # the decay's powers, keys times them, times values
-    for end in ("attention", "_backward"):
-        assert steps(LinearAttention, n + 1, end) - steps(LinearAttention, n, end) == 2 or n == 1
-        assert steps(LinearAttention, n + 1, end) >= added + 1 + 2 * n
-    # what keys held, less the values, one row after another, their shares, into the state
-    chain = 1 + log2(e) + 1 + 2 * (CHUNK - 1) + 1 + 1 + log2(CHUNK) + 1
-    assert steps(DeltaNet, n, "delta") == n * chain
-    assert steps(DeltaNet, n, "_backward") == n * chain + 1 + log2(CHUNK) + 1 + log2(e)
-
-
-def test_the_fused_kernels_and_the_same_steps_apart_agree_in_growth():
-    """Beside the recurrence both have a product for the inputs; biases are added apart in the loop."""
-    for make, *_ in FUSED.values():
-        grown = {}
-        for algorithm in ("fused", "reference"):
-            spans = [counts(make(16, algorithm=algorithm), 1, t, 16).ideal_span for t in (4, 8)]
-            grown[algorithm] = (spans[1] - spans[0]) / 4
-        assert 0 <= grown["reference"] - grown["fused"] <= 1
 
 
 @sizes

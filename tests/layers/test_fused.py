@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 from catalogue import IMPLEMENTATIONS, WIDTH, Implementation, normal
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqscale.errors import UnsupportedError
 from seqscale.tracing.trace import trace
@@ -34,8 +36,11 @@ def test_another_device_is_refused(implementation: Implementation) -> None:
 def test_without_numba_fused_is_unsupported_and_all_else_works() -> None:
     program = """
 import sys
+from typing import Any
 sys.modules["numba"] = None
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from seqscale.errors import UnsupportedError
 from seqscale.layers.gru import GRU
 GRU(4)(torch.zeros(1, 2, 4))
@@ -125,3 +130,26 @@ def test_a_graph_grows_no_node_with_length(implementation: Implementation) -> No
     short, long = (trace(layer, (1, t, WIDTH), torch.float32, "training").counts for t in (8, 64))
     assert short.graph_nodes == long.graph_nodes
     assert short.kernels == long.kernels
+
+
+class Zeros(TorchDispatchMode):
+    """Notes how many numbers each tensor of zeros has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if "zeros" in func.name():
+            self.made.append(found.numel())
+        return found
+
+
+@every_fused
+def test_no_zeros_as_large_as_what_is_kept_are_made_for_its_gradient(implementation: Implementation) -> None:
+    layer, x = implementation.build(), normal(2, 50, WIDTH).requires_grad_()
+    y, _ = layer(x)
+    with Zeros() as zeros:
+        y.sum().backward()
+    assert max(zeros.made, default=0) <= 2 * layer.state_elements(50)

@@ -1,10 +1,9 @@
-"""The kernels whose state is a matrix as torch's operators, with their derivatives, as in `fused_operators`."""
+"""The kernels whose state is a matrix as torch's operators, with their derivatives, as `fused_base` makes them."""
 
 from __future__ import annotations
 
 from typing import Any, final
 
-import torch
 from torch import Tensor
 
 from seqscale.kernels.delta import delta, delta_backward, delta_keeping
@@ -14,7 +13,7 @@ from seqscale.kernels.linear_attention import (
     linear_attention_keeping,
 )
 from seqscale.kernels.matrices import CHUNK
-from seqscale.layers.fused_operators import AbstractKernel, Gradient, define
+from seqscale.layers.fused_base import AbstractKernel, Gradient, define, keeping, or_zeros
 
 
 def _attend(q: Any, k: Any, v: Any, g: Any, s: Any, chunk: int, keep: bool, threads: int) -> Any:
@@ -62,8 +61,7 @@ class LinearAttention(AbstractKernel):
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Keep the arguments but the state, and the states before the chunks."""
         _, last, states = output
-        ctx.mark_non_differentiable(states)
-        ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
+        keeping(ctx, states)
         ctx.shape = last.shape
         ctx.save_for_backward(*inputs[:4], states)
 
@@ -71,8 +69,7 @@ class LinearAttention(AbstractKernel):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient."""
         q, k, v, g, states = ctx.saved_tensors
-        gy = torch.zeros_like(v) if gradients[0] is None else gradients[0]
-        g_last = v.new_zeros(ctx.shape) if gradients[1] is None else gradients[1]
+        gy, g_last = or_zeros(gradients[0], v, v.shape), or_zeros(gradients[1], v, ctx.shape)
         gq, gk, gv, gs = Gradient.apply(_linear_attention_backward, gy, g_last, q, k, v, g, states, CHUNK)
         return gq, gk, gv, None, gs, None
 
@@ -117,8 +114,7 @@ class Delta(AbstractKernel):
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Keep queries, keys and shares, how far each key's value was off, and the states before the chunks."""
         _, last, off, states = output
-        ctx.mark_non_differentiable(off, states)
-        ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
+        keeping(ctx, off, states)
         ctx.shape = last.shape
         ctx.save_for_backward(inputs[0], inputs[1], inputs[3], off, states)
 
@@ -126,7 +122,6 @@ class Delta(AbstractKernel):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient."""
         q, k, beta, off, states = ctx.saved_tensors
-        gy = torch.zeros_like(off) if gradients[0] is None else gradients[0]
-        g_last = off.new_zeros(ctx.shape) if gradients[1] is None else gradients[1]
+        gy, g_last = or_zeros(gradients[0], off, off.shape), or_zeros(gradients[1], off, ctx.shape)
         gq, gk, gv, g_beta, gs = Gradient.apply(_delta_backward, gy, g_last, q, k, beta, off, states, CHUNK)
         return gq, gk, gv, g_beta, gs, None

@@ -1,93 +1,20 @@
-"""The kernels as torch's operators, their derivatives, and many models of them at once.
-
-Each is an operator, so that a trace sees it and torch.func batches it: models are the first dimension of every tensor,
-and a batch of models is more of them.
-"""
+"""The kernels whose state is a vector, or one for each channel, as torch's operators, as `fused_base` makes them."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, final
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.utils._pytree import tree_map
 
-from seqscale.errors import UnsupportedError
 from seqscale.kernels.diagonal import diagonal, diagonal_backward, diagonal_complex, diagonal_complex_backward
 from seqscale.kernels.elman import elman, elman_backward
 from seqscale.kernels.gru import gru, gru_backward, gru_keeping
 from seqscale.kernels.linear import linear, linear_backward, outer
 from seqscale.kernels.lstm import lstm, lstm_backward, lstm_keeping
 from seqscale.kernels.selective import kept_states, selective, selective_backward, selective_keeping
-
-_LIBRARY = torch.library.Library("seqscale", "DEF")
-
-
-def define(schema: str, kernel: Callable[..., Any], shapes: Callable[..., Any]) -> Any:
-    """Make an operator of a kernel, and return it.
-
-    Args:
-        schema: as torch writes it.
-        kernel: from numpy's arrays, and the number of threads, to arrays.
-        shapes: from the tensors to empty ones of the results' shapes.
-    """
-    name = schema.partition("(")[0]
-    _LIBRARY.define(schema)
-    operator = getattr(torch.ops.seqscale, name)
-
-    def run(*arguments: Any) -> Any:
-        arrays = [a.detach().numpy() if isinstance(a, Tensor) else a for a in arguments]
-        return tree_map(torch.from_numpy, kernel(*arrays, threads=torch.get_num_threads()))
-
-    _LIBRARY.impl(name, run, "CPU")
-    torch.library.register_fake(f"seqscale::{name}", shapes, lib=_LIBRARY)
-    return operator.default
-
-
-class AbstractKernel(Function):
-    """A function of tensors with models first: under torch.func.vmap a batch is so many times more models."""
-
-    def __init_subclass__(cls, **given: Any) -> None:
-        """Have the arguments of `forward` read once: torch asks for them in each call, which takes it microseconds."""
-        super().__init_subclass__(**given)
-        cls.forward.__signature__ = inspect.signature(cls.forward)  # type: ignore[attr-defined]
-
-    @classmethod
-    def vmap(cls, info: Any, in_dims: Sequence[int | None], *arguments: Any) -> Any:
-        """Call the function once, with all models."""
-        merged = [
-            _with_models(a, dim, info.batch_size).flatten(0, 1) if isinstance(a, Tensor) else a
-            for a, dim in zip(arguments, in_dims, strict=True)
-        ]
-        found = tree_map(lambda result: result.unflatten(0, (info.batch_size, -1)), cls.apply(*merged))
-        return found, tree_map(lambda _: 0, found)
-
-
-def _with_models(tensor: Tensor, dim: int | None, models: int) -> Tensor:
-    """Return a tensor with the batch that torch.func.vmap adds as its first dimension."""
-    return tensor.expand(models, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-
-
-@final
-class Gradient(AbstractKernel):
-    """An operator that computes gradients, and has none itself."""
-
-    @staticmethod
-    def forward(operator: Any, *arguments: Any) -> Any:
-        """Run the kernel."""
-        return operator(*arguments)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep nothing."""
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        """Say that there is none."""
-        raise UnsupportedError("'fused' has no second derivative: choose `reference`, which has.")
+from seqscale.layers.fused_base import AbstractKernel, Gradient, define, keeping, or_zeros
 
 
 def _before(y: Tensor, h: Tensor) -> Tensor:
@@ -194,15 +121,14 @@ class GRU(AbstractKernel):
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Keep the inputs, the states and the gates."""
         (x, w_x, _, h, w, *_), (y, kept) = inputs, output
-        ctx.mark_non_differentiable(kept)
-        ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
+        keeping(ctx, kept)
         ctx.save_for_backward(y, kept, x, w_x, h, w)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
         y, kept, x, w_x, h, w = ctx.saved_tensors
-        gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
+        gy = or_zeros(gradients[0], y, y.shape)
         ga, gp, gh = Gradient.apply(_gru_backward, gy, y, kept, h, w)
         before, units = _before(y, h), y.shape[-1]
         of_w = torch.cat((_of_weights(ga, before, 2 * units), _of_weights(gp, before, units)), dim=1)
@@ -248,16 +174,15 @@ class LSTM(AbstractKernel):
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Keep the inputs, the outputs, the gates and the memory."""
         (x, w_x, _, h, c, w, _), (y, _, kept) = inputs, output
-        ctx.mark_non_differentiable(kept)
-        ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
+        keeping(ctx, kept)
         ctx.save_for_backward(y, kept, x, w_x, h, c, w)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient, and gather the weights'."""
         y, kept, x, w_x, h, c, w = ctx.saved_tensors
-        gy = torch.zeros_like(y) if gradients[0] is None else gradients[0]
-        g_last = torch.zeros_like(c) if gradients[1] is None else gradients[1]
+        gy = or_zeros(gradients[0], y, y.shape)
+        g_last = or_zeros(gradients[1], c, c.shape)
         ga, gh, gc = Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
         of_w = _of_weights(ga, _before(y, h), w.shape[1])
         return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, gc, of_w, None
@@ -377,8 +302,7 @@ class Selective(AbstractKernel):
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         """Keep the arguments but the state, and the states before the stretches."""
         _, last, kept = output
-        ctx.mark_non_differentiable(kept)
-        ctx.set_materialize_grads(False)  # else zeros as large as what is kept are made
+        keeping(ctx, kept)
         ctx.shape = last.shape
         ctx.save_for_backward(kept, *inputs[:5])
 
@@ -386,6 +310,5 @@ class Selective(AbstractKernel):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run the kernel's gradient."""
         kept, x, *others = ctx.saved_tensors
-        gy = torch.zeros_like(x) if gradients[0] is None else gradients[0]
-        g_last = x.new_zeros(ctx.shape) if gradients[1] is None else gradients[1]
+        gy, g_last = or_zeros(gradients[0], x, x.shape), or_zeros(gradients[1], x, ctx.shape)
         return *Gradient.apply(_selective_backward, gy, g_last, kept, x, *others), None

@@ -177,12 +177,23 @@ def logarithmic(name: str) -> tuple[Monomial, ...]:
 def chunked(name: str, chunk: int) -> tuple[Monomial, ...]:
     """Return the functions beyond a polynomial that an algorithm in chunks has."""
     x = Atom(name, Kind.size)
-    kinds = (
-        Kind.chunks, Kind.full_chunks, Kind.rest, Kind.log_chunks, Kind.power_of_two_chunks, Kind.log_rest
-    )  # fmt: skip
-    n, full, rest, log, power, log_rest = (Atom(name, kind, chunk) for kind in kinds)
-    one: tuple[Monomial, ...] = tuple(((atom, 1),) for atom in (n, log, full, rest, power, log_rest))
-    return (*one, ((x, 1), (n, 1)), ((n, 2),), ((rest, 2),), ((n, 1), (rest, 1)), ((n, 1), (log, 1)))
+    n, full, rest, log = (
+        Atom(name, kind, chunk) for kind in (Kind.chunks, Kind.full_chunks, Kind.rest, Kind.log_chunks)
+    )
+    one: tuple[Monomial, ...] = tuple(((atom, 1),) for atom in (n, log, full, rest))
+    return (*one, ((x, 1), (n, 1)), ((n, 2),), ((rest, 2),), ((n, 1), (rest, 1)))
+
+
+def trees_of_chunks(name: str, chunk: int) -> tuple[tuple[Monomial, ...], tuple[Monomial, ...]]:
+    """Return the functions that trees over chunks, or over the tokens of the last one, have: beside others, and alone.
+
+    They stand apart from `chunked`: sets of all these functions together would be thousands.
+    """
+    kinds = (Kind.chunks, Kind.full_chunks, Kind.rest, Kind.log_chunks)
+    beside = tuple(((Atom(name, kind, chunk), 1),) for kind in kinds)
+    n, log = Atom(name, Kind.chunks, chunk), Atom(name, Kind.log_chunks, chunk)
+    power, log_rest = (Atom(name, kind, chunk) for kind in (Kind.power_of_two_chunks, Kind.log_rest))
+    return (*polynomial(name, 1), *beside), (((power, 1),), ((log_rest, 1),), ((n, 1), (log, 1)))
 
 
 def _levels(x: int) -> int:

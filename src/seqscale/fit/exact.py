@@ -22,7 +22,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from seqscale.fit.basis import Atom, Kind, Monomial, chunked, logarithmic, polynomial
+from seqscale.fit.basis import Atom, Kind, Monomial, chunked, logarithmic, polynomial, trees_of_chunks
 from seqscale.fit.law import ExactLaw, law_of
 from seqscale.fit.rational import Integers, eliminate, residues, solve
 
@@ -49,7 +49,7 @@ CHUNKS = (8, 16, 32, 64, 128, 256, 512, 1024)
 _DEGREE = {"B": 1}  # what a count can grow with: at most linear in the batch, quadratic in all else
 _DEGREE_ELSE = 2
 _OUTER = ("B", "T")
-_MOST_LOGARITHMIC, _MOST_CHUNKED = 5, 6  # functions of one size in one law
+_MOST_LOGARITHMIC, _MOST_CHUNKED, _MOST_TREES = 5, 5, 6  # functions of one size in one law
 _FEW = 2  # functions of one size that is nowhere varied alone
 
 
@@ -219,9 +219,11 @@ def _in_chunks(seen: _Samples) -> Iterator[Set]:
     others = [_spans(name) for name in seen.names if name != "T"]
     for chunk in CHUNKS:
         if len({-(-t // chunk) for t in lengths}) > HELD_OUT:  # so two boundaries were seen
-            features = (*plain, *chunked("T", chunk))
-            sets = {size: _combinations(len(features), size, len(plain)) for size in range(1, _MOST_CHUNKED + 1)}
-            yield from _boxes([seen.ladders("T", features, sets, 0), *others])
+            families = ((plain, chunked("T", chunk), _MOST_CHUNKED), (*trees_of_chunks("T", chunk), _MOST_TREES))
+            for known, own, most in families:
+                features = (*known, *own)
+                sets = {size: _combinations(len(features), size, len(known)) for size in range(1, most + 1)}
+                yield from _boxes([seen.ladders("T", features, sets, 0), *others])
 
 
 def _spans(name: str) -> list[Set]:

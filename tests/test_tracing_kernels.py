@@ -39,6 +39,11 @@ def test_a_recurrence_in_one_kernel_still_takes_its_steps(name, b, t, d, more):
     assert training.saved_bytes == 4 * b * h * (kept * t + start)
 
 
+def states(g, units):
+    """Return those after each token of one sequence, and the one before the first."""
+    return g.new_zeros(len(g), 1, g.shape[1], units), g.new_zeros(len(g), 1, units)
+
+
 @sizes
 @given(m=st.integers(1, 3), n=st.integers(1, 16), k=small, more=st.integers(0, 9))
 def test_the_products_around_a_recurrence_are_products(m, n, k, more):
@@ -47,7 +52,9 @@ def test_the_products_around_a_recurrence_are_products(m, n, k, more):
     laws = (
         (lambda x: make.linear(x, x.new_zeros(m, p, k), x.new_zeros(m, p)), n * p * (2 * k + 1), 2 + log2(k)),
         (lambda g: make.linear_backward(g, g.new_zeros(m, k, p)), 2 * n * k * p, 1 + log2(k)),
-        (lambda g: make.outer(g, g.new_zeros(m, n, p), 1), 2 * n * p, 1 + log2(n)),  # of the first output alone
+        (lambda g: make.outer(g, g.new_zeros(m, n, p)), 2 * n * k * p, 1 + log2(n)),
+        (lambda g: make.outer_before(g[:, None], g[:, None, :, :1], *states(g, p)), 2 * n * k * p, 1 + log2(n)),
+        (make.total, n * k, log2(n)),
     )
     for function, work, steps in laws:
         kernel = next(o for o in counts(Call(function), m, n, k).operators if o.name.startswith("seqscale::"))

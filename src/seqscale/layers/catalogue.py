@@ -23,7 +23,7 @@ LAYERS = {
         LayerSpec(
             name="elman",
             target="seqscale.layers.elman:Elman",
-            version="2",
+            version="3",
             family="recurrent",
             algorithms=("library", "reference", "fused"),
             widen="hidden",
@@ -32,7 +32,7 @@ LAYERS = {
         LayerSpec(
             name="elman-orthogonal",
             target="seqscale.layers.elman:elman_orthogonal",
-            version="2",
+            version="3",
             family="recurrent",
             algorithms=("library", "reference", "fused"),
             widen="hidden",
@@ -41,7 +41,7 @@ LAYERS = {
         LayerSpec(
             name="gru",
             target="seqscale.layers.gru:GRU",
-            version="2",
+            version="3",
             family="recurrent",
             algorithms=("library", "reference", "fused"),
             widen="hidden",
@@ -50,7 +50,7 @@ LAYERS = {
         LayerSpec(
             name="lstm",
             target="seqscale.layers.lstm:LSTM",
-            version="2",
+            version="3",
             family="recurrent",
             algorithms=("library", "reference", "fused"),
             widen="hidden",

@@ -11,16 +11,10 @@ from torch import Tensor
 from seqscale.kernels.diagonal import diagonal, diagonal_backward, diagonal_complex, diagonal_complex_backward
 from seqscale.kernels.elman import elman, elman_backward
 from seqscale.kernels.gru import gru, gru_backward, gru_keeping
-from seqscale.kernels.linear import linear, linear_backward, outer
+from seqscale.kernels.linear import linear, linear_backward, outer, outer_before, total
 from seqscale.kernels.lstm import lstm, lstm_backward, lstm_keeping
 from seqscale.kernels.selective import kept_states, selective, selective_backward, selective_keeping
 from seqscale.layers.fused_base import AbstractKernel, Gradient, define, keeping, or_zeros
-
-
-def _before(y: Tensor, h: Tensor) -> Tensor:
-    """Return the states before each token, (m, b, t, h)."""
-    return torch.cat((h.unsqueeze(2), y[:, :, :-1]), dim=2)
-
 
 _linear = define(
     "linear(Tensor x, Tensor w, Tensor b) -> Tensor", linear, lambda x, w, b: x.new_empty(*x.shape[:2], w.shape[1])
@@ -31,10 +25,14 @@ _linear_backward = define(
     lambda g, w: g.new_empty(*g.shape[:2], w.shape[2]),
 )
 _outer = define(
-    "outer(Tensor g, Tensor x, int outputs) -> Tensor",
-    outer,
-    lambda g, x, outputs: x.new_empty(x.shape[0], outputs, x.shape[2]),
+    "outer(Tensor g, Tensor x) -> Tensor", outer, lambda g, x: x.new_empty(x.shape[0], g.shape[2], x.shape[2])
 )
+_outer_before = define(
+    "outer_before(Tensor g, Tensor last, Tensor y, Tensor h) -> Tensor",
+    outer_before,
+    lambda g, last, y, h: y.new_empty(y.shape[0], g.shape[3], y.shape[3]),
+)
+_total = define("total(Tensor g) -> Tensor", total, lambda g: g.new_empty(g.shape[0], g.shape[2]))
 
 
 def _from_inputs(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -47,13 +45,18 @@ def _of_inputs(asked: Sequence[bool], ga: Tensor, x: Tensor, w: Tensor) -> tuple
     """Return the gradients of `_from_inputs`, those that are asked for."""
     g = ga.flatten(1, 2)
     gx = Gradient.apply(_linear_backward, g, w).unflatten(1, x.shape[1:3]) if asked[0] else None
-    gw = _of_weights(ga, x, w.shape[1]) if asked[1] else None
-    return gx, gw, g.sum(1) if asked[2] else None
+    gw = Gradient.apply(_outer, g, x.flatten(1, 2)) if asked[1] else None
+    return gx, gw, _of_bias(ga) if asked[2] else None
 
 
-def _of_weights(ga: Tensor, by: Tensor, outputs: int) -> Any:
-    """Return the gradient of W, (m, outputs, h): the sum over all tokens of that of a_t times what W multiplied."""
-    return Gradient.apply(_outer, ga.flatten(1, 2), by.flatten(1, 2), outputs)
+def _of_bias(ga: Tensor) -> Any:
+    """Return the gradient of b, (m, outputs): the sum over all tokens."""
+    return Gradient.apply(_total, ga.flatten(1, 2))
+
+
+def _of_weights(ga: Tensor, y: Tensor, h: Tensor) -> Any:
+    """Return the gradient of a recurrent W whose product is added to all gates, (m, gates * h, h)."""
+    return Gradient.apply(_outer_before, ga, ga[..., :0], y, h)
 
 
 _elman = define("elman(Tensor a, Tensor h, Tensor w) -> Tensor", elman, lambda a, h, w: torch.empty_like(a))
@@ -84,7 +87,7 @@ class Elman(AbstractKernel):
         """Run the kernel's gradient, and gather the weights'."""
         y, x, w_x, h, w = ctx.saved_tensors
         ga, gh = Gradient.apply(_elman_backward, gradients[0], y, w)
-        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, _of_weights(ga, _before(y, h), w.shape[1])
+        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, _of_weights(ga, y, h)
 
 
 def _gru_or_keeping(a: Any, h: Any, w: Any, b_n: Any, keep: bool, threads: int) -> Any:
@@ -130,9 +133,8 @@ class GRU(AbstractKernel):
         y, kept, x, w_x, h, w = ctx.saved_tensors
         gy = or_zeros(gradients[0], y, y.shape)
         ga, gp, gh = Gradient.apply(_gru_backward, gy, y, kept, h, w)
-        before, units = _before(y, h), y.shape[-1]
-        of_w = torch.cat((_of_weights(ga, before, 2 * units), _of_weights(gp, before, units)), dim=1)
-        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, of_w, gp.sum((1, 2)), None
+        of_w = Gradient.apply(_outer_before, ga, gp, y, h)
+        return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, of_w, _of_bias(gp), None
 
 
 def _lstm_or_keeping(a: Any, h: Any, c: Any, w: Any, keep: bool, threads: int) -> Any:
@@ -184,7 +186,7 @@ class LSTM(AbstractKernel):
         gy = or_zeros(gradients[0], y, y.shape)
         g_last = or_zeros(gradients[1], c, c.shape)
         ga, gh, gc = Gradient.apply(_lstm_backward, gy, g_last, kept, c, w)
-        of_w = _of_weights(ga, _before(y, h), w.shape[1])
+        of_w = _of_weights(ga, y, h)
         return *_of_inputs(ctx.needs_input_grad, ga, x, w_x), gh, gc, of_w, None
 
 

@@ -259,6 +259,8 @@ _LAWS: dict[str, Law] = {
     "seqscale::linear": lambda arguments, result: _mm(arguments, result) + 1,  # the bias
     "seqscale::linear_backward": _mm,
     "seqscale::outer": lambda arguments, result: 1 + tree(arguments[1].shape[1]),
+    "seqscale::outer_before": lambda arguments, result: 1 + tree(prod(arguments[2].shape[1:3])),
+    "seqscale::total": lambda arguments, result: tree(arguments[0].shape[1]),
     "seqscale::elman": _recurrence(0, 1, 1, 2),  # sum, tanh
     "seqscale::elman_backward": _recurrence(1, 1, 1, 2),  # sum, slope
     "seqscale::diagonal": _linear(1, 2),

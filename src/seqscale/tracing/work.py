@@ -339,6 +339,8 @@ _LAWS: dict[str, Law] = {
     "seqscale::linear": _linear,
     "seqscale::linear_backward": _mm,
     "seqscale::outer": _outer,
+    "seqscale::outer_before": lambda arguments, result: int(2 * result.numel() * prod(arguments[2].shape[1:3])),
+    "seqscale::total": lambda arguments, result: int(arguments[0].numel()),
     "seqscale::elman": _elman,
     "seqscale::elman_backward": _elman_backward,
     "seqscale::diagonal": _times(2, 1),

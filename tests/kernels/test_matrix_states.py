@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from recurrences import Arrays, assert_close, poison
 from torch import Tensor
@@ -141,6 +141,7 @@ LAYOUTS = {"contiguous": lambda drawn: drawn, "strided": strided, "expanded": ex
 @example(m=1, b=9, t=33, e=17, f=33, chunk=32, dtype="float64", layout="contiguous", threads=1)
 @example(m=1, b=1, t=1, e=1, f=1, chunk=32, dtype="float32", layout="contiguous", threads=1)
 def test_what_is_read_states_and_gradients_are_the_loops(name, m, b, t, e, f, chunk, dtype, layout, threads):
+    assume((name, e, dtype) != ("delta", 1, "float32") or min(t, chunk) < 8)  # as `delta_backward` says
     drawn = LAYOUTS[layout](draw(name, m, b, t, e, f, dtype))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "_WORTH_A_THREAD", 1)

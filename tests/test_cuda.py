@@ -13,7 +13,7 @@ from test_worker import Laboratory, outcomes
 from test_worker import cell as worker_cell
 
 import seqscale
-from seqscale.errors import UnsupportedError
+from seqscale.errors import RejectedError, UnsupportedError
 from seqscale.layers.catalogue import LAYERS
 from seqscale.probes.gate import run_gate
 from seqscale.probes.registry import probe_of
@@ -35,6 +35,10 @@ def exact(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
+# cuDNN's tanh is off by 1e-5; where the state does not fade, its gradients add that up to more than the gate allows
+REJECTED = {("elman-orthogonal", "library", "float32")}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     "implementation", [i for i in IMPLEMENTATIONS if i.algorithm not in ("reference", "fused")], ids=str
@@ -42,6 +46,10 @@ def exact(monkeypatch):
 def test_our_layers_pass_the_gate(implementation, dtype):
     spec = LAYERS[implementation.layer]
     asked = replace(gate_cell(spec, implementation.algorithm, dtype, implementation.options), device="cuda")
+    if (spec.name, implementation.algorithm, dtype) in REJECTED:
+        with pytest.raises(RejectedError, match="the gradient of core.* is off by"):
+            run_gate(asked)
+        return
     report = run_gate(asked)
     assert len(report.checks) >= 4 and all(c.worst <= c.tolerance for c in report.checks)
 
@@ -83,7 +91,8 @@ def test_a_worker_measures_it():
 
 
 def test_the_ceilings_are_measured():
-    found = seqscale.machine(device="cuda", threads=[1])
+    found = seqscale.machine(device="cuda")
+    assert found.threads == (1,)
     for ceiling in ("product", "stream", "dispatch"):
         assert found.seen(ceiling, 1).value > 0
     step = found.row("step", 1).outcome

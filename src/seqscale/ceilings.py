@@ -124,7 +124,8 @@ def machine(
     """Measure what this machine can do at best, in a few seconds.
 
     Args:
-        threads: numbers of threads; None: 1, 2, 4 ... and all cores that this process may use.
+        threads: numbers of threads; None: 1, 2, 4 ... and all cores that this process may use,
+            and 1 for a GPU, which they do not share.
         device: cpu or cuda.
         store: file to keep the samples in; what it has of this machine is not measured again. None: nothing is kept.
         fresh: forget what the store has of these ceilings first.
@@ -138,7 +139,9 @@ def machine(
     from seqscale.engine.machine import this_machine, versions
     from seqscale.store.store import Store
 
-    counts = doubling(this_machine().cores) if threads is None else tuple(dict.fromkeys(threads))
+    if threads is None:
+        threads = doubling(this_machine().cores) if device == "cpu" else [1]
+    counts = dict.fromkeys(threads)
     blocks = [Block(cells=ceiling_cells(count, device), effort=EFFORT) for count in counts]
     cells = [cell for block in blocks for cell in block.cells]
     with tempfile.TemporaryDirectory() as folder:

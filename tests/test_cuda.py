@@ -36,7 +36,7 @@ def exact(monkeypatch):
 
 
 # cuDNN's tanh is off by 1e-5; where the state does not fade, its gradients add that up to more than the gate allows
-REJECTED = {("elman-orthogonal", "library", "float32")}
+REJECTED = {("elman-orthogonal-library", "float32")}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -46,8 +46,8 @@ REJECTED = {("elman-orthogonal", "library", "float32")}
 def test_our_layers_pass_the_gate(implementation, dtype):
     spec = LAYERS[implementation.layer]
     asked = replace(gate_cell(spec, implementation.algorithm, dtype, implementation.options), device="cuda")
-    if (spec.name, implementation.algorithm, dtype) in REJECTED:
-        with pytest.raises(RejectedError, match="the gradient of core.* is off by"):
+    if (str(implementation), dtype) in REJECTED:
+        with pytest.raises(RejectedError, match="the gradient of core"):
             run_gate(asked)
         return
     report = run_gate(asked)

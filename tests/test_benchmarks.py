@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import jax_child, limits, peers, rows, tables
+from benchmarks import instructions, jax_child, limits, peers, rows, tables
 from benchmarks.matrices import matrix_arrays, matrix_calls
 from benchmarks.rounds import FEWEST, Rounds, interleaved, timer
 from benchmarks.selective import selective_arrays, selective_calls
@@ -240,3 +240,26 @@ def test_make_bench_installs_jax_and_the_other_commands_do_not():
     needs = dict(re.findall(r"^(\S+):([^=\n]*)$", make, re.MULTILINE))
     assert "BENCH_READY" in needs["bench"]
     assert all("BENCH" not in needs[target] for target in ("run", "test", "lint", "check", "$(READY)"))
+
+
+LOOP = """
+.LBB0_1:
+    vmovups (%rax), %zmm0
+    vbroadcastss    (%rbx), %zmm1
+    vfmadd231ps %zmm0, %zmm1, %zmm2
+    vfmadd231ps 4(%rbx){1to16}, %zmm0, %zmm3
+    vdivps  %zmm3, %zmm2, %zmm3
+    vmovups %zmm3, (%rcx,%rax)
+    addq    $64, %rax
+    jne .LBB0_1
+    ret
+.LBB0_2:
+    vaddps  %zmm0, %zmm0, %zmm0
+    jne .LBB0_1
+"""
+
+
+def test_instructions_are_counted_in_blocks_that_jump_to_their_start():
+    (found,) = instructions.loops(LOOP)
+    # two products with a sum; three loads, the store left out, of which two of one number; one division
+    assert instructions.counts(found) == (8, 2, 3, 2, 1)

@@ -14,6 +14,7 @@ from seqscale.kernels import elman, gru, lstm
 # the kernel by rows of a block, and how many of its arguments are arrays; the others are whole numbers
 KERNELS = {"elman": (elman._forward, 6), "gru": (gru._forward, 9), "lstm": (lstm._forward, 11)}
 REGISTER = re.compile(r"%[xyz]mm\d+")
+STORE = re.compile(r"\)(\s*\{%k\d\})?$")  # memory comes last, all of it or some
 A_CYCLE = 2  # products with a sum, and loads, of whole registers that a core of Zen 5 or of Golden Cove does at most
 
 
@@ -33,10 +34,9 @@ def loops(assembly: str) -> Iterator[list[str]]:
 def counts(block: list[str]) -> tuple[int, int, int, int, int]:
     """Return instructions, products with a sum, loads of registers, those of one number, and divisions."""
     vectors = [line for line in block if REGISTER.search(line)]
-    loads = [line for line in vectors if "(" in line and not re.search(r"\)$", line)]
+    loads = [line for line in vectors if "(" in line and not STORE.search(line)]
     single = [line for line in loads if "broadcast" in line or "{1to" in line]
-    named = ("vfmadd", "vdiv")
-    fused, divisions = (sum(line.startswith(name) for line in vectors) for name in named)
+    fused, divisions = (sum(line.startswith(name) for line in vectors) for name in ("vfmadd", "vdiv"))
     return len(block), fused, len(loads), len(single), divisions
 
 

@@ -314,6 +314,15 @@ def test_the_verb_keeps_its_samples_in_a_store_and_reads_them_back(tmp_path, mon
     assert first.ridge(1).low <= first.ridge(1).value <= first.ridge(1).high
 
 
+@pytest.mark.parametrize(("device", "counts"), [("cpu", doubling(CORES)), ("cuda", (1,))])
+def test_all_cores_are_asked_of_a_processor_and_one_thread_of_a_gpu(device, counts, tmp_path, monkeypatch):
+    asked, cells = [], ceiling_cells(1, "cpu")
+    monkeypatch.setattr("seqscale.ceilings.ceiling_cells", lambda count, of: asked.append((count, of)) or cells)
+    monkeypatch.setattr(LocalEngine, "run", lambda engine, blocks: None)
+    seqscale.machine(device=device, store=tmp_path / "a.db")
+    assert asked == [(count, device) for count in counts]
+
+
 @pytest.mark.parametrize(
     ("threads", "device", "said"),
     [([CORES + 1], "cpu", f"may use {CORES} core"), ([0], "cpu", "--threads 0"), (None, "tpu", "--device tpu")],

@@ -124,8 +124,8 @@ def machine(
     """Measure what this machine can do at best, in a few seconds.
 
     Args:
-        threads: numbers of threads; None: 1, 2, 4 ... and all cores that this process may use,
-            and 1 for a GPU, which they do not share.
+        threads: numbers of threads; None: 1, 2, 4 ... and all cores that this process may use; for a GPU, whose speed
+            is the same with any, 1.
         device: cpu or cuda.
         store: file to keep the samples in; what it has of this machine is not measured again. None: nothing is kept.
         fresh: forget what the store has of these ceilings first.

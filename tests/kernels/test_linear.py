@@ -111,7 +111,7 @@ def test_wrong_arguments_are_named_with_what_was_given_and_expected(part, wrong,
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_a_sum_over_many_tokens_loses_nothing(dtype):
+def test_a_sum_over_many_tokens_is_exact_but_for_a_few_roundings(dtype):
     g = (1 + np.random.default_rng(0).random((1, 100_000, 3))).astype(dtype)
     true = [math.fsum(column) for column in g[0].T]
     assert np.abs(linear.total(g)[0] / true - 1).max() < 16 * np.finfo(dtype).eps

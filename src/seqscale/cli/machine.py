@@ -14,7 +14,10 @@ from seqscale.cli.shared import Device, Json
 
 def machine(
     threads: Annotated[
-        str | None, typer.Option("--threads", help="Numbers of CPU threads, 1,2,4; default: 1, 2, 4 ... and all cores.")
+        str | None,
+        typer.Option(
+            "--threads", help="Numbers of CPU threads, 1,2,4; default: 1, 2, 4 ... and all cores; 1 for a GPU."
+        ),
     ] = None,
     device: Device = "cpu",
     store: Annotated[Path | None, typer.Option("--store", help="Keep the samples in this SQLite file.")] = None,

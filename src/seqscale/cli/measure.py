@@ -14,7 +14,9 @@ from seqscale.cli.shared import Batch, Device, Dtype, Json, Options, Seed, Threa
 def measure(
     probe: Annotated[str, typer.Argument(help="See `seqscale list probes`.")],
     layer: Annotated[str, typer.Argument(help="Catalogue name, path.py:Name or module:Name.")],
-    algorithm: Annotated[str | None, typer.Option("--algorithm", help="Default: the layer's first.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option("--algorithm", help="See `seqscale list algorithms`; default: the layer's first.")
+    ] = None,
     mode: Annotated[str | None, typer.Option("--mode", help="forward, training or decode.")] = None,
     length: Annotated[int, typer.Option("--length", help="Sequence length T; for decode the context.")] = 512,
     width: Width = 64,

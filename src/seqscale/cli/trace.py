@@ -13,7 +13,9 @@ from seqscale.cli.shared import Batch, Device, Dtype, Json, Options, Width
 
 def trace(
     layer: Annotated[str, typer.Argument(help="Catalogue name, path.py:Name or module:Name.")],
-    algorithm: Annotated[str | None, typer.Option("--algorithm", help="Default: the layer's first.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option("--algorithm", help="See `seqscale list algorithms`; default: the layer's first.")
+    ] = None,
     mode: Annotated[
         str | None, typer.Option("--mode", help="forward, training or decode. Default: forward and training.")
     ] = None,

@@ -109,11 +109,11 @@ def outer_before(g: Array, last: Array, y: Array, h: Array, threads: int = 1) ->
     Raises:
         ValueError: a wrong shape or dtype.
     """
-    words = "models, batch, time, "
+    outputs = "models, batch, time, outputs"
     g, last, y = (
-        numbers("g", g, words + "outputs"),
-        numbers("last", last, words + "outputs"),
-        numbers("y", y, words + "h"),
+        numbers("g", g, outputs),
+        numbers("last", last, outputs),
+        numbers("y", y, "models, batch, time, hidden"),
     )
     (m, b, t, p), q, k = g.shape, last.shape[-1], y.shape[-1]
     last, y, h = alike("last", last, (m, b, t, q), g), alike("y", y, (m, b, t, k), g), alike("h", h, (m, b, k), g)
@@ -127,7 +127,16 @@ def outer_before(g: Array, last: Array, y: Array, h: Array, threads: int = 1) ->
 
 
 def _each_output(g: Array, outputs: int, x: Array, h: Array, steps: int, gw: Array, at: int, threads: int) -> None:
-    """Write rows of gw from `at` on, the first outputs of g; with steps, h and all x but each last are multiplied."""
+    """Write rows of gw from `at` on: the sums over tokens of the first outputs of g times x.
+
+    Args:
+        g: (m, n, p), and how many of its outputs.
+        x: (m, n, k).
+        h: (m, n / steps, k), what stands before the first x of each sequence.
+        steps: of one sequence: each g then meets the x before it. 0: its own x, and h is not read.
+        gw: (m, rows, k), and the row of the first output.
+        threads: how many may be used.
+    """
     (m, n, p), k, lanes = g.shape, x.shape[-1], lanes_of(x.itemsize)
     columns = -(-k // lanes)
     longest = max(_ROWS, min(_LONGEST, _NEAR // (columns * lanes * x.itemsize + 1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,26 @@ def test_a_second_derivative_is_refused_when_it_is_taken(implementation: Impleme
     (first,) = torch.autograd.grad(layer(x)[0].square().sum(), x, create_graph=True)
     with pytest.raises(UnsupportedError, match="'fused' has no second derivative: choose `reference`"):
         first.sum().backward()
+
+
+@every_fused
+def test_a_second_derivative_of_any_weight_is_the_references_or_refused(implementation: Implementation) -> None:
+    fused, reference = implementation.build(), replace(implementation, algorithm="reference").build()
+    reference.load_state_dict(fused.state_dict())
+    refused = []
+    for name, _ in fused.named_parameters():
+        seconds = []
+        for layer in (reference, fused):
+            x = normal(2, 5, WIDTH).requires_grad_()
+            loss = layer(x)[0].square().sum()
+            (first,) = torch.autograd.grad(loss, layer.get_parameter(name), create_graph=True)
+            try:
+                seconds.extend(torch.autograd.grad(first.square().sum(), x))
+            except UnsupportedError:
+                refused.append((name, layer is fused))
+        if len(seconds) == 2:
+            torch.testing.assert_close(*seconds)
+    assert refused and all(by_fused for _, by_fused in refused)
 
 
 @every_fused

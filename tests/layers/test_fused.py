@@ -48,6 +48,16 @@ def test_a_second_derivative_of_any_weight_is_the_references_or_refused(implemen
 
 
 @every_fused
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_no_sequences_give_no_outputs_and_no_gradient(implementation: Implementation, dtype: str) -> None:
+    layer, x = implementation.build(dtype=dtype), normal(0, 5, WIDTH, dtype=dtype).requires_grad_()
+    y, state = layer(x)
+    assert y.shape == x.shape and [len(part) for part in state] == [0] * len(state)
+    gradients = torch.autograd.grad(y.sum(), (x, *layer.parameters()), materialize_grads=True, allow_unused=True)
+    assert gradients[0].shape == x.shape and not any(gradient.any() for gradient in gradients)
+
+
+@every_fused
 def test_another_device_is_refused(implementation: Implementation) -> None:
     layer = implementation.build(dtype="float32").to("meta")
     with pytest.raises(UnsupportedError, match="'fused' runs on a CPU, not on meta"):

@@ -113,11 +113,11 @@ def linear_attention(q: Tensor, k: Tensor, v: Tensor, s: Tensor, decay: float) -
         UnsupportedError: not on a CPU, or numba does not import.
         ValueError: a wrong shape.
     """
-    operators, (batch, heads, t, _) = _matrices(q.device), q.shape
+    operators = _matrices(q.device)
     models = _models(accumulator(q.dtype), *(part.flatten(0, 1) for part in (q, k, v, s)))
-    g = models[0].new_full((1, batch * heads), decay)
+    g = models[0].new_full(models[0].shape[:2], decay)
     read, last, _ = operators.LinearAttention.apply(*models[:3], g, models[3], torch.is_grad_enabled())
-    return read.view(batch, heads, t, -1).to(q.dtype), last.view(s.shape).to(q.dtype)
+    return read.view(v.shape).to(q.dtype), last.view(s.shape).to(q.dtype)
 
 
 def delta(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,10 +130,10 @@ def delta(q: Tensor, k: Tensor, v: Tensor, beta: Tensor, s: Tensor) -> tuple[Ten
         UnsupportedError: not on a CPU, or numba does not import.
         ValueError: a wrong shape.
     """
-    operators, (batch, heads, t, _) = _matrices(q.device), q.shape
+    operators = _matrices(q.device)
     models = _models(accumulator(q.dtype), *(part.flatten(0, 1) for part in (q, k, v, beta, s)))
     read, last, _, _ = operators.Delta.apply(*models, torch.is_grad_enabled())
-    return read.view(batch, heads, t, -1).to(q.dtype), last.view(s.shape).to(q.dtype)
+    return read.view(v.shape).to(q.dtype), last.view(s.shape).to(q.dtype)
 
 
 def available(device: str) -> bool:
